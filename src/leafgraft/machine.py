@@ -1,0 +1,66 @@
+"""The machine at hand: its processors, memory, clock and software."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+
+
+def cores() -> int:
+    """Processors that this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def peak_rss_mb() -> float:
+    """The largest resident memory of this process so far, in MB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the result."""
+    names = {"keras": "keras", "tensorflow": "tensorflow", "openvino": "openvino", "numpy": "numpy", "pillow": "pillow"}
+    found = {"leafgraft": metadata.version("leafgraft"), "python": platform.python_version()}
+    for name, package in names.items():
+        for candidate in (package, f"{package}-cpu"):
+            try:
+                found[name] = metadata.version(candidate)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found
+
+
+class Clock:
+    """Seconds of each part of a run."""
+
+    def __init__(self) -> None:
+        """Start."""
+        self.seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Time the block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] = round(time.perf_counter() - start, 3)
+
+    def total(self) -> float:
+        """Seconds since the start."""
+        return round(time.perf_counter() - self._start, 3)
