@@ -1,0 +1,230 @@
+"""A folder or a CSV of photos to records, each photo checked by decoding it once."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from unicodedata import normalize
+
+from leafgraft.errors import UserError
+from leafgraft.photos.decode import CANVAS_SHORT, UnreadablePhoto, decode, read_bytes
+from leafgraft.photos.manifest import SPLITS, read_manifest
+from leafgraft.photos.photo import Photo
+
+__all__ = ["Photo", "scan"]
+
+_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "garden.json"}
+_PAPERS = {"readme", "license", "licence", "copying", "notice", "citation", "changelog", "manifest"}
+_BATCH = 1024  # files handed to the threads at a time, so that a million of them do not queue up in memory
+
+
+def scan(
+    source: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Photo]:
+    """List every photo of a data set and what is wrong with it.
+
+    The source is one of
+
+    - a folder per species: ``source/rose/a.jpg``, subfolders of a species included;
+    - the same below ``train``, ``val`` (or ``valid``, ``validation``) and ``test``, which then give the split;
+    - a CSV with the columns path and label, and optionally split and group; paths start from the CSV's folder. A
+      manifest of an earlier run is such a CSV; its rows with a problem stay out.
+
+    Every file is in the result, the unusable ones with a ``problem``; only hidden files, the droppings of operating
+    systems and a README or the like at the top are passed over. Links are followed as long as they lead to a file
+    within the source folder. Identical files share a ``group``; identical files under different labels contradict each
+    other and all stay out.
+
+    Args:
+        source: the folder or the CSV.
+        classes: the only species wanted; others are not even read. By default all.
+        threads: how many files are decoded at once; by default one for each processor.
+        progress: called with (files done, files in all) from the calling thread.
+
+    Returns:
+        Photos sorted by path; those from a CSV in its order.
+
+    Raises:
+        UserError: no such folder or CSV; nothing in it; fewer than two species with a usable photo; an unknown name in
+            ``classes``.
+    """
+    if source.is_dir():
+        try:
+            photos = sorted(_walk(source), key=lambda photo: photo.path.as_posix())
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be opened ({error.strerror}): see to its permissions.") from error
+    elif source.is_file():
+        photos = _listed_once(read_manifest(source))
+    else:
+        raise UserError(f"There is no folder or CSV {source}: give a folder with one subfolder of photos per species.")
+    if not photos:
+        raise UserError(f"{source} is empty: it needs one subfolder of photos per species.")
+    if classes is not None:
+        photos = _only(photos, [normalize("NFC", name) for name in classes], source)
+    photos = _without_contradictions(list(_examined(photos, threads or os.cpu_count() or 1, progress)), source)
+    _require_two_species(photos, source)
+    return photos
+
+
+def _walk(source: Path) -> Iterator[Photo]:
+    """Go through a folder in either of the two layouts."""
+    root = source.resolve()
+    tops = [entry for entry in _entries(source) if _is_folder(entry)]
+    sides = {top: SPLITS[top.name.lower()] for top in tops if top.name.lower() in SPLITS}
+    if "train" not in sides.values() and len(sides) < len(tops):
+        yield from _species_folders(source, "", root)
+        return
+    for entry in _entries(source):
+        if entry in sides:
+            yield from _species_folders(entry, sides[entry], root)
+        elif _is_folder(entry):
+            for photo in _files(entry, "", "", root):
+                yield replace(photo, problem="not in train, val or test")
+        elif entry.stem.lower() not in _PAPERS:
+            yield Photo(entry, "", problem=_link_problem(entry, root) or "not in a species folder")
+
+
+def _species_folders(top: Path, side: str, root: Path) -> Iterator[Photo]:
+    for entry in _entries(top):
+        if _is_folder(entry):
+            yield from _files(entry, normalize("NFC", entry.name).strip(), side, root)
+        elif entry.stem.lower() not in _PAPERS:
+            yield Photo(entry, "", side, problem=_link_problem(entry, root) or "not in a species folder")
+
+
+def _files(folder: Path, label: str, side: str, root: Path) -> Iterator[Photo]:
+    entries = _entries(folder)
+    if not entries:
+        yield Photo(folder, label, side, problem="is a folder, and empty")
+    for entry in entries:
+        if _is_folder(entry):
+            yield from _files(entry, label, side, root)
+        else:
+            yield Photo(entry, label, side, problem=_link_problem(entry, root))
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(
+        entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name.lower() not in _JUNK
+    )
+
+
+def _is_folder(entry: Path) -> bool:
+    """Links to folders do not count: they may lead round in circles."""
+    return entry.is_dir() and not entry.is_symlink()
+
+
+def _link_problem(entry: Path, root: Path) -> str:
+    if not entry.is_symlink():
+        return ""
+    try:
+        target = entry.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself
+        return "a link to nothing"
+    if not target.is_relative_to(root):
+        return "a link that leaves the folder"
+    return "a link to a folder" if target.is_dir() else ""
+
+
+def _listed_once(photos: list[Photo]) -> list[Photo]:
+    """Let the first of several equal lines of a CSV stand."""
+    seen: set[tuple[str, str]] = set()
+    result = []
+    for photo in photos:
+        line = (os.path.normpath(photo.path), photo.label)
+        result.append(replace(photo, problem="listed twice") if line in seen and not photo.problem else photo)
+        seen.add(line)
+    return result
+
+
+def _only(photos: list[Photo], classes: Sequence[str], source: Path) -> list[Photo]:
+    known = sorted({photo.label for photo in photos} - {""})
+    for name in classes:
+        if name not in known:
+            folded = {label.casefold(): label for label in known}
+            near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded)]
+            raise UserError(
+                f'There is no species "{name}" in {source}: '
+                + (f"did you mean {' or '.join(near)}?" if near else f"it has {_listing(known)}.")
+            )
+    return [photo for photo in photos if photo.label in classes or not photo.label]
+
+
+def _examined(photos: list[Photo], threads: int, progress: Callable[[int, int], None] | None) -> Iterator[Photo]:
+    """Decode every photo that has no problem yet, several at once, and keep the order."""
+    done, total = 0, sum(not photo.problem for photo in photos)
+    pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode")
+    try:
+        for start in range(0, len(photos), _BATCH):
+            for before, photo in zip(
+                photos[start : start + _BATCH], pool.map(_examine, photos[start : start + _BATCH]), strict=True
+            ):
+                if progress and not before.problem:
+                    done += 1
+                    progress(done, total)
+                yield photo
+    finally:
+        pool.shutdown(cancel_futures=True)  # so that an interrupt does not wait for all the files still queued
+
+
+def _examine(photo: Photo) -> Photo:
+    if photo.problem:
+        return photo
+    try:
+        data = read_bytes(photo.path)
+        digest = hashlib.sha256(data).hexdigest()
+        photo = replace(photo, sha256=digest, group=photo.group or digest[:16])
+        _, (width, height) = decode(data, at_least=CANVAS_SHORT)
+    except UnreadablePhoto as reason:
+        return replace(photo, problem=str(reason))
+    return replace(photo, width=width, height=height)
+
+
+def _without_contradictions(photos: list[Photo], source: Path) -> list[Photo]:
+    """Leave out identical files under different labels: whichever label is wrong would spoil training or the figure."""
+    copies: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        if not photo.problem:
+            copies[photo.sha256].append(photo)
+    base = source if source.is_dir() else source.parent
+    result = []
+    for photo in photos:
+        other = next((copy for copy in copies.get(photo.sha256, ()) if copy.label != photo.label), None)
+        if other and not photo.problem:
+            place = other.path.relative_to(base) if other.path.is_relative_to(base) else other.path
+            photo = replace(photo, problem=f"same bytes as {place.as_posix()}, labelled {other.label}")
+        result.append(photo)
+    return result
+
+
+def _require_two_species(photos: list[Photo], source: Path) -> None:
+    usable = sorted({photo.label for photo in photos if not photo.problem})
+    if len(usable) >= 2:
+        return
+    troubled = next((photo for photo in photos if photo.problem), None)
+    first = f" (the first problem: {troubled.path.name}: {troubled.problem})" if troubled else ""
+    if not usable:
+        raise UserError(
+            f"None of the {len(photos)} files in {source} is a usable photo{first}: "
+            "put the photos of each species into a subfolder that bears its name."
+        )
+    inner = source / usable[0]
+    if inner.is_dir() and sum(map(_is_folder, _entries(inner))) >= 2:
+        raise UserError(f"{source} has a single folder, {usable[0]}, with more folders inside: did you mean {inner}?")
+    raise UserError(
+        f"{source} has usable photos of a single species, {usable[0]}{first}: a classifier needs at least two."
+    )
+
+
+def _listing(names: list[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

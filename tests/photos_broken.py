@@ -1,0 +1,73 @@
+"""Ten files that go wrong, or look as if they would, in real folders of photos."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PROBLEMS = {
+    "cut_off.jpg": "cut off after",
+    "wrong_ending.jpg": "",
+    "empty.jpg": "empty file",
+    "text.jpg": "not an image: text",
+    "bomb.png": "2500 megapixels: larger than the limit",
+    "one_pixel.png": "too small: 1x1",
+    "animated.gif": "",
+    "cmyk.jpg": "",
+    "grey16.png": "",
+    "folder.jpg": "is a folder",
+}
+"""How the problem of each file begins; "" for those that are read."""
+
+
+def write_broken(folder: Path, start: Path | Image.Image) -> dict[str, Path]:
+    """Write the ten into a folder.
+
+    Args:
+        folder: where to; made if need be.
+        start: the photo that the readable and the damaged ones show.
+
+    Returns:
+        The path for each key of `PROBLEMS`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    image = (Image.open(start) if isinstance(start, Path) else start).convert("RGB")
+    grey16 = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    whole = _encoded(image, "JPEG", quality=95)
+    contents = {
+        "cut_off.jpg": whole[: len(whole) * 6 // 10],
+        "wrong_ending.jpg": _encoded(image, "PNG"),
+        "empty.jpg": b"",
+        "text.jpg": "Die Rose blüht im Juni.\n".encode() * 20,
+        "bomb.png": png_header(50_000, 50_000),
+        "one_pixel.png": _encoded(image.resize((1, 1)), "PNG"),
+        "animated.gif": _encoded(image, "GIF", save_all=True, append_images=[image.rotate(90), image.rotate(180)]),
+        "cmyk.jpg": _encoded(image.convert("CMYK"), "JPEG", quality=95),
+        "grey16.png": _encoded(Image.fromarray(grey16), "PNG"),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / "folder.jpg").mkdir()
+    return {name: folder / name for name in PROBLEMS}
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Build a valid RGB PNG of the given size that holds hardly any pixels."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0" * 1_000_000)),
+        (b"IEND", b""),
+    ]
+    body = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def _encoded(image: Image.Image, name: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
