@@ -1,0 +1,136 @@
+"""The activation bank: what the frozen part made of each view, kept on disk, so that it is computed once.
+
+A bank is a folder with one flat file per tensor, in which row after row is appended, and ``rows``, the list of the
+rows' keys (32 bytes each). A row counts only once its key stands in ``rows``, and the key is written after the data
+are on the disk: a killed run leaves surplus data that the next one overwrites, never a row to trust by mistake.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+
+KEY_BYTES = 32
+
+
+def row_key(content: str, view: int) -> bytes:
+    """The key of one view of a photo, from the SHA-256 of its content and the number of the view."""
+    return hashlib.sha256(f"{content} {view}".encode()).digest()
+
+
+def _open_to_extend(path: Path) -> BinaryIO:
+    return path.open("r+b" if path.exists() else "w+b")
+
+
+class Bank:
+    """One folder of activations that share all their settings.
+
+    Attributes:
+        folder: where it lies.
+        shapes: the shape of a row in each tensor.
+    """
+
+    def __init__(self, root: Path, settings: str, shapes: Sequence[tuple[int, ...]], dtype: str = "float16") -> None:
+        """Open a bank, or begin one.
+
+        Args:
+            root: the folder that holds all banks.
+            settings: everything that the rows depend on besides photo and view; other settings, other bank.
+            shapes: the shape of a row in each tensor.
+            dtype: "float16", or "uint8" for photos.
+        """
+        self.folder = root / hashlib.sha256(f"{settings} {list(shapes)} {dtype}".encode()).hexdigest()[:32]
+        self.shapes = tuple(shapes)
+        self._dtype = np.dtype(dtype)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        about = self.folder / "about.json"
+        if not about.exists():
+            about.write_text(
+                json.dumps({"settings": settings, "shapes": self.shapes, "dtype": dtype}), encoding="utf-8"
+            )
+        self._places: dict[bytes, int] = {}
+        self._pending: list[bytes] = []
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Read the keys; a last one that was cut off does not count, and neither does one that came twice."""
+        path = self.folder / "rows"
+        keys = path.read_bytes() if path.exists() else b""
+        for place in range(len(keys) // KEY_BYTES):
+            self._places.setdefault(keys[place * KEY_BYTES : (place + 1) * KEY_BYTES], place)
+        self._count = len(keys) // KEY_BYTES
+
+    def _file(self, tensor: int) -> Path:
+        return self.folder / f"tensor_{tensor}"
+
+    def lock(self) -> filelock.FileLock:
+        """The lock of the one who appends; a process that dies gives it back."""
+        return filelock.FileLock(self.folder / "lock")
+
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        """Positions of the keys that have no row yet, each key once."""
+        self._refresh()
+        first: dict[bytes, int] = {}
+        for position, key in enumerate(keys):
+            if key not in self._places:
+                first.setdefault(key, position)
+        return sorted(first.values())
+
+    def append(self, keys: Sequence[bytes], tensors: Sequence[NDArray[Any]]) -> None:
+        """Write rows behind those that are there; the caller holds the lock, and calls `commit` now and then.
+
+        Args:
+            keys: n keys.
+            tensors: (n, *shape) each. Beyond the range of half precision values become its largest.
+        """
+        limit = np.finfo(self._dtype).max if self._dtype.kind == "f" else None
+        for i, (tensor, shape) in enumerate(zip(tensors, self.shapes, strict=True)):
+            if tensor.shape != (len(keys), *shape):
+                raise ValueError(f"{len(keys)} rows of shape {shape} expected; received {tensor.shape}")
+            values = (tensor if limit is None else np.clip(tensor, -limit, limit)).astype(self._dtype)
+            with _open_to_extend(self._file(i)) as file:
+                file.seek((self._count + len(self._pending)) * self._row_bytes(i))
+                file.write(values.tobytes())
+        self._pending.extend(keys)
+
+    def commit(self) -> None:
+        """Make what was appended count, the data first."""
+        if not self._pending:
+            return
+        for i in range(len(self.shapes)):
+            with _open_to_extend(self._file(i)) as file:
+                os.fsync(file.fileno())
+        with _open_to_extend(self.folder / "rows") as file:
+            file.seek(self._count * KEY_BYTES)
+            file.write(b"".join(self._pending))
+            file.flush()
+            os.fsync(file.fileno())
+        self._pending.clear()
+        self._refresh()
+
+    def _row_bytes(self, tensor: int) -> int:
+        return math.prod(self.shapes[tensor]) * self._dtype.itemsize
+
+    def places(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """The row of each key.
+
+        Raises:
+            KeyError: a key has none.
+        """
+        return np.array([self._places[key] for key in keys], np.int64)
+
+    def tensors(self) -> tuple[NDArray[Any], ...]:
+        """The rows, mapped into memory and read as they are used: (rows, *shape) each."""
+        return tuple(
+            np.memmap(self._file(i), self._dtype, "r", shape=(self._count, *shape))
+            for i, shape in enumerate(self.shapes)
+        )
