@@ -1,0 +1,471 @@
+"""`PlantClassifierTransferLearning`: the six blocks, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import leafgraft._tensorflow  # noqa: F401 - it must come before Keras
+from leafgraft import imagenet, network
+from leafgraft.engine import stages
+from leafgraft.engine.history import EpochLog
+from leafgraft.errors import OrderError, UserError
+from leafgraft.inputs import Labels, Photos, as_dataset, as_pixels, class_weights
+from leafgraft.photos.dataset import Dataset
+from leafgraft.photos.decode import centre
+from leafgraft.recipes import CLASSIC, Recipe, views_per_photo
+from leafgraft.report import plots
+from leafgraft.verdict.metrics import score
+
+if TYPE_CHECKING:
+    from leafgraft.comparison import Comparison, Equal
+
+Validation = tuple[Photos, Labels] | Photos
+
+
+class PlantClassifierTransferLearning:
+    """A plant classifier grafted onto an ImageNet ResNet50.
+
+    Call the methods in this order, or `fit`, which does the whole walk::
+
+        classifier = PlantClassifierTransferLearning(num_classes=10)
+        classifier.freeze_base_model()
+        classifier.add_custom_head()
+        classifier.compile_transfer_learning()
+        classifier.train_with_frozen_base(X_train, y_train, epochs=10)
+        classifier.fine_tune(num_layers_unfreeze=50)
+        classifier.train_fine_tuning(X_train, y_train, epochs=20)
+
+    Wherever photos are asked for, they may be an array (n, 224, 224, 3) in RGB, uint8 or float 0-255 (floats within 0-1
+    are recognised and scaled); a folder with a folder of photos per species, or a CSV with path and label; or a
+    `leafgraft.photos.dataset.Dataset`. Labels may be one-hot (n, num_classes), integers (n,), names (n,), or None
+    where a folder names them. Preprocessing happens inside the model: never scale or centre photos yourself.
+
+    While layers are frozen their results for a photo do not change, so they are computed once for each view of each
+    photo and kept on disk (`leafgraft.engine.bank`); the epochs then cost only the layers that learn. The mathematics
+    is that of ``model.fit``.
+
+    Attributes:
+        num_classes: how many species there are.
+        base_model: ResNet50 without its top: photo (n, 224, 224, 3), RGB 0-255, to (n, 7, 7, 2048).
+        model: the whole classifier, one flat Keras model, photo to probabilities (n, num_classes); None before
+            `add_custom_head`.
+        classes: names of the species in the order of the probabilities; None until they are known.
+        history: one dictionary an epoch over all training so far: stage, epoch, seconds, loss, accuracy,
+            val_loss, val_accuracy and learning_rate.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        *,
+        weights: str | Path | None = "imagenet",
+        class_names: Sequence[str] | None = None,
+        batch_norm: network.BatchNorm = "frozen",
+        seed: int = 0,
+        bank: str | Path | None = None,
+    ) -> None:
+        """Load ResNet50.
+
+        Args:
+            num_classes: how many species there are, at least 2.
+            weights: "imagenet" (from the cache, or downloaded once), a file with ResNet50's ImageNet weights, or None
+                for random weights.
+            class_names: names of the species, if they are known now.
+            batch_norm: "frozen" keeps BatchNorm as ImageNet left it in fine-tuning; "train" does what the literal
+                recipe does, which spoils its statistics on few photos.
+            seed: of the head's weights, the dropout, the shuffling and the choice of views.
+            bank: folder for the activation banks; by default in the user's cache.
+
+        Raises:
+            UserError: ``num_classes`` is below 2, names do not match it, or the weights cannot be had.
+        """
+        if not isinstance(num_classes, int | np.integer) or num_classes < 2:
+            raise UserError(f"num_classes must be a whole number, 2 or more species. Received: {num_classes!r}.")
+        if batch_norm not in ("frozen", "train"):
+            raise UserError(f'batch_norm must be "frozen" or "train". Received: {batch_norm!r}.')
+        if class_names is not None and len(class_names) != num_classes:
+            raise UserError(f"{len(class_names)} class_names for num_classes={num_classes}: give one name a class.")
+        self.num_classes = int(num_classes)
+        self.batch_norm = batch_norm
+        self.seed = seed
+        self.classes: tuple[str, ...] | None = tuple(class_names) if class_names is not None else None
+        self.history: list[dict[str, Any]] = []
+        self.model: keras.Model | None = None
+        self._bank = Path(bank) if bank is not None else imagenet.cache_dir() / "bank"
+        self._fine_tuning = False
+        keras.utils.set_random_seed(seed)
+        self.base_model: keras.Model = network.resnet50()
+        if weights is not None:
+            imagenet.load_into(self.base_model, imagenet.fetch(None if weights == "imagenet" else weights))
+
+    # Block 1: the backbone.
+
+    def freeze_base_model(self) -> None:
+        """Freeze every layer of `base_model`, so that it is a fixed extractor of features."""
+        network.freeze(self.base_model)
+
+    # Block 2: the custom head.
+
+    def add_custom_head(self) -> None:
+        """Put pooling, Dense 512, Dropout 0.5, Dense 256 and a softmax on the base; sets `model`."""
+        self.model = network.custom_head(self.base_model, self.num_classes)
+        self._fine_tuning = False
+
+    # Block 3: compile.
+
+    def compile_transfer_learning(self) -> None:
+        """Compile `model` with Adam at 0.001, categorical cross-entropy and accuracy.
+
+        Raises:
+            OrderError: there is no head yet.
+        """
+        self._compile(CLASSIC.rate_frozen, "compile_transfer_learning")
+
+    # Block 4: stage 1.
+
+    def train_with_frozen_base(
+        self,
+        X_train: Photos,
+        y_train: Labels = None,
+        epochs: int = CLASSIC.epochs_frozen,
+        *,
+        validation_data: Validation | None = None,
+        validation_split: float = 0.0,
+        batch_size: int = CLASSIC.batch_size,
+        augment: bool = True,
+        class_weight: Mapping[Any, float] | str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: int | str = "auto",
+        progress: stages.Progress | None = None,
+    ) -> keras.callbacks.History:
+        """Train the head alone.
+
+        Args:
+            X_train: photos; see the class.
+            y_train: their labels; see the class.
+            epochs: how many passes over the photos.
+            validation_data: ``(X, y)`` or a folder, for figures after each epoch.
+            validation_split: the fraction of the photos, of each species alike, that is kept for that instead.
+            batch_size: photos a step.
+            augment: whether epochs show random views (rotation to 20 degrees, shifts to 0.2, flip) or centre crops.
+            class_weight: the weight of each species in the loss by label or name, or "balanced".
+            callbacks: Keras callbacks.
+            verbose: as in Keras' ``fit``.
+            progress: called with a text, what is done and what there is, while frozen layers are computed.
+
+        Returns:
+            Keras' record of this training.
+
+        Raises:
+            OrderError: the base is not frozen, or the model is not compiled.
+            UserError: the photos or labels are unfit.
+        """
+        model = self._ready("train_with_frozen_base", "compile_transfer_learning")
+        if any(layer.trainable for layer in self.base_model.layers):
+            raise OrderError("Call freeze_base_model() before train_with_frozen_base(): the base is not frozen.")
+        return self._train(
+            "frozen", model, X_train, y_train, epochs=epochs, validation_data=validation_data,
+            validation_split=validation_split, batch_size=batch_size, augment=augment, class_weight=class_weight,
+            callbacks=callbacks, verbose=verbose, progress=progress,
+        )  # fmt: skip
+
+    # Block 5: stage 2.
+
+    def fine_tune(self, num_layers_unfreeze: int = CLASSIC.unfreeze) -> None:
+        """Unfreeze the last layers of the base, keep the earlier ones frozen, and recompile with Adam at 0.00001.
+
+        Args:
+            num_layers_unfreeze: 0 to 175; how many of the last layers of `base_model` learn. Their BatchNorm layers
+                stay frozen unless the classifier was made with ``batch_norm="train"``.
+
+        Raises:
+            OrderError: there is no head yet.
+            UserError: the count is outside 0-175.
+        """
+        self._head("fine_tune")
+        network.unfreeze_last(self.base_model, num_layers_unfreeze, self.batch_norm)
+        self._compile(CLASSIC.rate_fine, "fine_tune")
+        self._fine_tuning = True
+
+    def train_fine_tuning(
+        self,
+        X_train: Photos,
+        y_train: Labels = None,
+        epochs: int = CLASSIC.epochs_fine,
+        *,
+        validation_data: Validation | None = None,
+        validation_split: float = 0.0,
+        batch_size: int = CLASSIC.batch_size,
+        augment: bool = True,
+        class_weight: Mapping[Any, float] | str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: int | str = "auto",
+        progress: stages.Progress | None = None,
+    ) -> keras.callbacks.History:
+        """Continue training with the low rate; arguments, result and errors as in `train_with_frozen_base`.
+
+        Raises:
+            OrderError: `fine_tune` has not been called.
+        """
+        model = self._ready("train_fine_tuning", "fine_tune")
+        if not self._fine_tuning:
+            raise OrderError("Call fine_tune() before train_fine_tuning(): nothing of the base is unfrozen.")
+        return self._train(
+            "fine", model, X_train, y_train, epochs=epochs, validation_data=validation_data,
+            validation_split=validation_split, batch_size=batch_size, augment=augment, class_weight=class_weight,
+            callbacks=callbacks, verbose=verbose, progress=progress,
+        )  # fmt: skip
+
+    def _train(
+        self,
+        stage: str,
+        model: keras.Model,
+        X: Photos,
+        y: Labels,
+        *,
+        epochs: int,
+        validation_data: Validation | None,
+        validation_split: float,
+        batch_size: int,
+        augment: bool,
+        class_weight: Mapping[Any, float] | str | None,
+        callbacks: Sequence[keras.callbacks.Callback] | None,
+        verbose: int | str,
+        progress: stages.Progress | None,
+    ) -> keras.callbacks.History:
+        for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise UserError(f"{name} must be a whole number, 1 or more. Received: {value!r}.")
+        data = self._data(X, y)
+        validation: Dataset | None = None
+        if validation_data is not None:
+            validation = self._data(*(validation_data if isinstance(validation_data, tuple) else (validation_data,)))
+        elif validation_split:
+            data, validation = data.divide(validation_split, self.seed)
+        return stages.fit(
+            model,
+            data,
+            validation,
+            bank=self._bank,
+            epochs=epochs,
+            batch_size=batch_size,
+            views=views_per_photo(len(data)),
+            augmentation=CLASSIC.augmentation if augment else None,
+            class_weight=class_weights(class_weight, data),
+            # Every call shuffles in its own way, and the same calls in the same order shuffle alike.
+            seed=self.seed + 1000 * len(self.history),
+            callbacks=[EpochLog(stage, self.history), *(callbacks or ())],
+            verbose=verbose,
+            progress=progress,
+        )
+
+    # Block 6: results.
+
+    def predict_proba(self, X: Photos | ArrayLike, *, progress: stages.Progress | None = None) -> NDArray[np.float32]:
+        """The probability of each species for each photo.
+
+        Args:
+            X: photos; see the class. A folder's or data set's labels play no part.
+            progress: told how many photos are done.
+
+        Returns:
+            float32 (n, num_classes); every row adds up to 1.
+        """
+        model = self._head("predict_proba")
+        if isinstance(X, str | Path):
+            X = self._data(X)
+        data: Dataset | NDArray[np.uint8] = X if isinstance(X, Dataset) else as_pixels(X)
+        parts = []
+        for start in range(0, len(data), 32):
+            if isinstance(data, Dataset):
+                batch = np.stack([centre(data.canvas(i)) for i in range(start, min(start + 32, len(data)))])
+            else:
+                batch = data[start : start + 32]
+            parts.append(np.asarray(model.predict_on_batch(batch)))
+            if progress:
+                progress("Looking at the photos held out", start + len(batch), len(data))
+        return np.concatenate(parts)
+
+    def predict(self, X: Photos | ArrayLike) -> NDArray[Any]:
+        """The likeliest species of each photo: its name (n,) where names are known, else its label, int64 (n,)."""
+        labels: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
+        return labels if self.classes is None else np.array(self.classes)[labels]
+
+    def evaluate(self, X: Photos, y: Labels = None) -> dict[str, Any]:
+        """Measure the classifier on photos it has not been trained on.
+
+        Returns:
+            What `leafgraft.verdict.metrics.score` returns: accuracy with its 95 % interval, macro F1 and more.
+        """
+        self._head("evaluate")
+        data = self._data(X, y)
+        return score(data.labels, self.predict_proba(data), groups=np.array(data.keys))
+
+    def fit(
+        self,
+        X_train: Photos,
+        y_train: Labels = None,
+        *,
+        recipe: Recipe = CLASSIC,
+        validation_data: Validation | None = None,
+        validation_split: float = 0.0,
+        class_weight: Mapping[Any, float] | str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: int | str = "auto",
+        progress: stages.Progress | None = None,
+    ) -> PlantClassifierTransferLearning:
+        """The whole walk, from the frozen base to the fine-tuned classifier.
+
+        Args:
+            X_train: photos; see the class.
+            y_train: their labels; see the class.
+            recipe: settings of both stages; a stage of 0 epochs is left out.
+            validation_data: as in `train_with_frozen_base`, and so are the others.
+            validation_split: a fraction, 0-1.
+            class_weight: a mapping, or "balanced".
+            callbacks: Keras callbacks.
+            verbose: as in Keras' ``fit``.
+            progress: told how far the frozen layers are computed.
+
+        Returns:
+            The classifier itself.
+        """
+        rest: dict[str, Any] = {
+            "validation_data": validation_data,
+            "validation_split": validation_split,
+            "batch_size": recipe.batch_size,
+            "class_weight": class_weight,
+            "callbacks": callbacks,
+            "verbose": verbose,
+            "progress": progress,
+        }
+        data = self._data(X_train, y_train)
+        self.freeze_base_model()
+        if self.model is None:
+            self.add_custom_head()
+        self.compile_transfer_learning()
+        if recipe.epochs_frozen:
+            self.train_with_frozen_base(data, epochs=recipe.epochs_frozen, **rest)
+        if recipe.epochs_fine:
+            self.fine_tune(recipe.unfreeze)
+            self.train_fine_tuning(data, epochs=recipe.epochs_fine, **rest)
+        return self
+
+    def compare_with_scratch(
+        self,
+        X_train: Photos,
+        y_train: Labels = None,
+        *,
+        test_data: Validation | None = None,
+        recipe: Recipe = CLASSIC,
+        equal: Equal = "seconds",
+        progress: stages.Progress | None = None,
+    ) -> Comparison:
+        """Train two new classifiers on the same photos, from ImageNet and from random weights, and compare them.
+
+        This classifier itself stays as it is.
+
+        Args:
+            X_train: photos; see the class.
+            y_train: their labels; see the class.
+            test_data: ``(X, y)`` or a folder to judge both on; by default a quarter of each species of ``X_train``.
+            recipe: settings of the transfer.
+            equal: "seconds" gives the scratch training the wall-clock time that the transfer took, "epochs" its number
+                of epochs.
+            progress: told how far each lasting step is.
+
+        Returns:
+            Curves, accuracies with intervals, their difference with its interval, and a sentence.
+        """
+        from leafgraft import comparison
+
+        data = self._data(X_train, y_train)
+        if test_data is None:
+            data, test = data.divide(0.25, self.seed)
+        else:
+            test = self._data(*(test_data if isinstance(test_data, tuple) else (test_data,)))
+        return comparison.compare(data, test, recipe=recipe, equal=equal, seed=self.seed, progress=progress)
+
+    def save(self, path: str | Path, *, card: str = "") -> Path:
+        """Write the classifier as a bundle; see `leafgraft.bundle`.
+
+        Args:
+            path: a folder that does not exist yet, or an earlier bundle, which is replaced.
+            card: what there is to say about the classifier, as Markdown.
+
+        Returns:
+            The folder.
+        """
+        from leafgraft import bundle
+
+        model = self._head("save")
+        return bundle.write(
+            Path(path), model, self.classes or tuple(f"class {i}" for i in range(self.num_classes)), card
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> PlantClassifierTransferLearning:
+        """Read a classifier that `save` or ``leafgraft train`` wrote.
+
+        Args:
+            path: a bundle, or the folder of a run.
+
+        Raises:
+            UserError: there is none, or it is damaged.
+        """
+        from leafgraft import bundle
+
+        folder, classes = bundle.find(path), bundle.labels(path)
+        classifier = cls(len(classes), weights=None, class_names=classes)
+        model = keras.models.load_model(folder / bundle.KERAS, safe_mode=True)
+        classifier.model, classifier.base_model = model, network.base_of(model)
+        return classifier
+
+    def summary(self) -> str:
+        """Say in a few lines what there is and what of it learns; prints and returns them."""
+        lines = network.described(self.base_model, self.model)
+        if self.classes:
+            lines.append(f"species: {', '.join(self.classes)}")
+        lines.append(f"trained: {len(self.history)} epochs")
+        text = "\n".join(lines)
+        print(text)
+        return text
+
+    def plot_history(self, path: str | Path = "curves.png") -> Path:
+        """Draw accuracy and loss over both stages into a PNG file.
+
+        Raises:
+            OrderError: nothing has been trained yet.
+        """
+        if not self.history:
+            raise OrderError("Call train_with_frozen_base() before plot_history(): there is no history yet.")
+        return plots.curves(self.history, Path(path))
+
+    # What the steps share.
+
+    def _head(self, caller: str) -> keras.Model:
+        if self.model is None:
+            raise OrderError(f"Call add_custom_head() before {caller}(): there is no model yet.")
+        return self.model
+
+    def _compile(self, rate: float, caller: str) -> None:
+        model = self._head(caller)
+        model.compile(keras.optimizers.Adam(learning_rate=rate), "categorical_crossentropy", metrics=["accuracy"])
+
+    def _ready(self, caller: str, before: str) -> keras.Model:
+        model = self._head(caller)
+        if not model.compiled:
+            raise OrderError(f"Call {before}() before {caller}(): the model is not compiled.")
+        return model
+
+    def _data(self, X: Photos, y: Labels = None) -> Dataset:
+        data = as_dataset(X, y, self.num_classes, self.classes)
+        if self.classes is None and data.classes[0] != "class 0":
+            self.classes = data.classes
+        return data
