@@ -1,0 +1,73 @@
+"""The ``leafgraft`` command: puts the commands together and turns what goes wrong into a sentence and a status."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from leafgraft.cli import compare, demo, doctor, evaluate, garden, predict, train, weights
+from leafgraft.cli.screen import say
+from leafgraft.errors import OrderError, UserError
+from leafgraft.photos import UnreadablePhoto
+
+app = typer.Typer(
+    name="leafgraft",
+    help=(
+        "Graft a plant classifier onto an ImageNet ResNet50: a folder of photographs in, a classifier out.\n\n"
+        "Examples:\n\n"
+        "  leafgraft demo                              see it all on plants that it draws itself\n\n"
+        "  leafgraft train PHOTOS -o RUN               learn from a folder with a folder per species\n\n"
+        "  leafgraft predict RUN photo.jpg             name the plant on a photo\n\n"
+        "  leafgraft evaluate RUN OTHER_PHOTOS         measure it on other photos\n\n"
+        "Status: 0 done, 2 something you can mend, 1 a failure of ours (--debug shows where)."
+    ),
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("compare")(compare.compare)
+app.command("garden")(garden.garden)
+app.add_typer(weights.app, name="weights")
+app.command("doctor")(doctor.doctor)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with status 0, 2 (something that the user can mend) or 1 (a failure of ours)."""
+    try:
+        app(standalone_mode=True)
+    except (UserError, OrderError, UnreadablePhoto) as error:
+        _leave(str(error), 2, error)
+    except OSError as error:
+        if error.errno in _FULL:
+            _leave(
+                f"No space is left on the disk for {error.filename or 'what has to be written'}: free some.", 2, error
+            )
+        if error.errno in _FORBIDDEN:
+            _leave(f"{error.filename or 'A file'} may not be read or written ({error.strerror}).", 2, error)
+        if error.errno == errno.EPIPE:  # the reader of our output has gone, as with `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        _leave(f"{type(error).__name__}: {error}", 1, error)
+    except Exception as error:
+        _leave(f"{type(error).__name__}: {error}", 1, error)
+    sys.exit(0)
+
+
+def _leave(text: str, status: int, error: Exception) -> NoReturn:
+    if "--debug" in sys.argv:
+        raise error
+    say(f"leafgraft: {text}" + ("" if status == 2 else " (a failure of ours; --debug shows where)"))
+    sys.exit(status)

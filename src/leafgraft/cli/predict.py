@@ -1,0 +1,63 @@
+"""``leafgraft predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from leafgraft.bundle import Bundle
+from leafgraft.cli.evaluate import Model
+from leafgraft.cli.screen import Debug, Json, Top, result
+from leafgraft.errors import UserError
+from leafgraft.photos import UnreadablePhoto, load_canvas
+
+
+def predict(
+    model: Model,
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photos, or folders of photos.")],
+    top: Top = 5,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Name the plants on photographs.
+
+    Examples:
+      leafgraft predict run photo.jpg
+
+      leafgraft predict run *.jpg --top 1
+
+      leafgraft predict run folder --json
+    """
+    bundle = Bundle(model)
+    answers: list[dict[str, Any]] = []
+    for path in _files(photos):
+        try:
+            row = bundle.predict_proba([load_canvas(path)])[0]
+        except UnreadablePhoto as problem:
+            answers.append({"path": str(path), "problem": str(problem)})
+            continue
+        best = row.argsort()[::-1][:top]
+        named = [{"species": bundle.classes[i], "probability": round(float(row[i]), 6)} for i in best]
+        answers.append({"path": str(path), "predictions": named})
+    if all("problem" in answer for answer in answers):
+        first = answers[0]
+        raise UserError(f"{first['path']} cannot be used: {first['problem']}; name a photo.")
+    result("\n".join(_line(answer) for answer in answers), {"photos": answers}, json)
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        else:
+            yield path
+
+
+def _line(answer: dict[str, Any]) -> str:
+    if "problem" in answer:
+        return f"{answer['path']}: cannot be used: {answer['problem']}"
+    named = (f"{entry['species']} {100 * entry['probability']:.1f} %" for entry in answer["predictions"])
+    return f"{answer['path']}: {', '.join(named)}"

@@ -1,0 +1,103 @@
+"""What the commands say: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the split and the training.", min=0)]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="A file with ResNet50's ImageNet weights; else the cache or a download."),
+]
+Top = Annotated[int, typer.Option("--top", help="How many species to name.", min=1)]
+
+Item = TypeVar("Item")
+
+_err = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print a line for a person to standard error."""
+    _err.print(text, markup=False, soft_wrap=True)
+
+
+def result(text: str, content: Mapping[str, Any], as_json: bool) -> None:
+    """Print a command's result to standard output, as text or as one JSON object."""
+    print(json.dumps(content, ensure_ascii=False) if as_json else text)
+
+
+class Bars:
+    """Progress bars on standard error, one for each thing that is done, shown once it has lasted a moment.
+
+    Where standard error is no terminal, a line is printed at the end of each thing instead.
+    """
+
+    PATIENCE = 1.0  # seconds
+
+    def __init__(self, progress: Progress) -> None:
+        """Draw on a ``rich`` display that has been started."""
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+        self._begun: dict[str, float] = {}
+
+    def __call__(self, text: str, done: int, total: int) -> None:
+        """Move the bar called ``text`` to ``done`` of ``total``; a total of 0 is one that is not known."""
+        now = time.monotonic()
+        begun = self._begun.setdefault(text, now)
+        finished = bool(total) and done >= total
+        if text not in self._tasks and now - begun > self.PATIENCE and not finished:
+            self._tasks[text] = self._progress.add_task(text, total=total or None)
+        if text in self._tasks:
+            self._progress.update(self._tasks[text], completed=done, total=total or None)
+        if finished:
+            if text in self._tasks:
+                self._progress.remove_task(self._tasks.pop(text))
+                say(f"{text}: {total:,} in {now - begun:.0f} s")
+            del self._begun[text]
+
+    def track(self, text: str, items: Iterable[Item], total: int) -> Iterator[Item]:
+        """Move a bar with every item that is taken."""
+        for done, item in enumerate(items, start=1):
+            yield item
+            self(text, done, total)
+
+
+@contextmanager
+def bars() -> Iterator[Bars]:
+    """Show progress while the block runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=_err, transient=True) as progress:
+        yield Bars(progress)
+
+
+def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
+    """One line of the history for a person, for instance "epoch 3 of 30, head alone: loss 0.410, accuracy 88.1 %"."""
+    stage = {"frozen": "head alone", "fine": "fine-tuning", "scratch": "from scratch"}[row["stage"]]
+    number = f"epoch {row['epoch']}" + (f" of {epochs}" if stage != "from scratch" else "")
+    text = f"{number}, {stage}: loss {row['loss']:.3f}, accuracy {100 * row['accuracy']:.1f} %"
+    if row.get("val_accuracy") is not None:
+        text += f", validation {100 * row['val_accuracy']:.1f} %"
+    return f"{text} ({row['seconds']:.1f} s)"
+
+
+def classes_of(text: str | None) -> list[str] | None:
+    """Split ``a,b,c`` at its commas."""
+    if text is None:
+        return None
+    return [name for name in (part.strip() for part in text.split(",")) if name]
