@@ -1,4 +1,7 @@
-"""Imports TensorFlow the way this project needs it; every module that uses Keras imports this one first."""
+"""Keras on TensorFlow, set up the way this project needs it.
+
+Every other module takes Keras from here: what is set has to be set before TensorFlow is imported.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ def _without_greetings() -> Iterator[None]:
 
 
 with _without_greetings():
+    import keras
     import tensorflow as tf
+
+__all__ = ["keras"]
 
 # It warns of every model that sees batches of two sizes, which the last batch of a data set brings about.
 tf.get_logger().setLevel("ERROR")

@@ -9,7 +9,7 @@ manifest.json            the SHA-256 of each of these files
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import json
 import os
 import shutil
@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.engine.prefix import Prefix, convert
+from leafgraft.engine.prefix import Engine, convert
 from leafgraft.errors import UserError
+from leafgraft.files import sha256, write_json, write_text
 from leafgraft.photos.decode import centre
 
 KERAS = "model.keras"
@@ -30,6 +31,7 @@ OPENVINO = "model.xml"
 LABELS = "labels.json"
 CARD = "card.md"
 MANIFEST = "manifest.json"
+FILES = (KERAS, OPENVINO, "model.bin", LABELS, CARD)
 FORMAT = 1
 
 TOLERANCE = 1e-4
@@ -51,8 +53,9 @@ def write(folder: Path, model: Any, classes: tuple[str, ...], card: str = "") ->
     Raises:
         UserError: there is something else at that path, or it cannot be written.
     """
-    import keras
     import openvino as ov
+
+    from leafgraft._tensorflow import keras
 
     if folder.exists() and not (folder / MANIFEST).is_file():
         raise UserError(f"{folder} exists and is no saved classifier; choose another path.")
@@ -64,11 +67,15 @@ def write(folder: Path, model: Any, classes: tuple[str, ...], card: str = "") ->
     try:
         # A new model around the same layers is not compiled: the optimizer's state would double the file.
         keras.Model(model.input, model.output, name=model.name).save(temporary / KERAS)
-        ov.save_model(convert(model), temporary / OPENVINO, compress_to_fp16=False)
+        converted = convert(model)
+        try:
+            ov.save_model(converted, temporary / OPENVINO, compress_to_fp16=False)
+        except RuntimeError as error:  # whatever keeps OpenVINO from writing, a full disk included
+            raise OSError(errno.EIO, "OpenVINO could not write its files") from error
         _require_agreement(model, temporary / OPENVINO)
-        (temporary / LABELS).write_text(json.dumps(classes, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        (temporary / CARD).write_text(card, encoding="utf-8")
-        digests = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        write_json(temporary / LABELS, classes)
+        write_text(temporary / CARD, card)
+        digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": digests}, indent=2), encoding="utf-8")
         for path in temporary.iterdir():
             with path.open("rb") as file:
@@ -98,7 +105,7 @@ def _require_agreement(model: Any, converted: Path) -> None:
     grain = [chance.integers(0, 256, (size, size, 3), np.uint8) for size in (1, 8, 56, 224)]
     photos = np.stack([part.repeat(224 // len(part), 0).repeat(224 // len(part), 1) for part in grain])
     expected = np.asarray(model.predict_on_batch(photos))
-    answered = np.concatenate([outputs[0].copy() for outputs in Prefix(converted, batch=1).run(photos)])
+    answered = np.concatenate([outputs[0].copy() for outputs in Engine(converted, batch=1).run(photos)])
     if (gap := float(np.abs(answered - expected).max())) > TOLERANCE:
         raise RuntimeError(f"the OpenVINO file answers otherwise than the Keras model, by {gap:g}")
 
@@ -134,9 +141,9 @@ def verify(folder: Path) -> None:
         raise UserError(f"{folder / MANIFEST} is damaged; use another copy of the classifier.") from None
     if edition != FORMAT:
         raise UserError(f"{folder} has the format {edition!r}, and this version reads {FORMAT}; update leafgraft.")
-    for name, digest in digests.items():
+    for name in FILES:
         path = folder / name
-        if Path(name).name != name or not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or sha256(path) != digests.get(name):
             raise UserError(f"{path} is missing or damaged; use another copy of the classifier.")
 
 
@@ -160,7 +167,7 @@ class Bundle:
         folder = find(path)
         verify(folder)
         self.classes = labels(folder)
-        self._engine = Prefix(folder / OPENVINO, batch=batch)
+        self._engine = Engine(folder / OPENVINO, batch=batch)
 
     def predict_proba(self, canvases: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The probability of each species for each photo.
@@ -173,8 +180,3 @@ class Bundle:
         """
         parts = [outputs[0].copy() for outputs in self._engine.run(centre(canvas) for canvas in canvases)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import leafgraft._tensorflow  # noqa: F401 - it must come before Keras
 from leafgraft import imagenet, network
+from leafgraft._tensorflow import keras
 from leafgraft.engine import stages
 from leafgraft.engine.history import EpochLog
 from leafgraft.errors import OrderError, UserError
-from leafgraft.inputs import Labels, Photos, as_dataset, as_pixels, class_weights
+from leafgraft.inputs import Labels, Photos, as_dataset, as_pixels, class_weights, unnamed
+from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import Dataset
 from leafgraft.photos.decode import centre
+from leafgraft.progress import Progress
 from leafgraft.recipes import CLASSIC, Recipe, views_per_photo
 from leafgraft.report import plots
 from leafgraft.verdict.metrics import score
@@ -98,7 +99,7 @@ class PlantClassifierTransferLearning:
         self.history: list[dict[str, Any]] = []
         self.model: keras.Model | None = None
         self._bank = Path(bank) if bank is not None else imagenet.cache_dir() / "bank"
-        self._fine_tuning = False
+        self._compiled_for = ""
         keras.utils.set_random_seed(seed)
         self.base_model: keras.Model = network.resnet50()
         if weights is not None:
@@ -115,17 +116,21 @@ class PlantClassifierTransferLearning:
     def add_custom_head(self) -> None:
         """Put pooling, Dense 512, Dropout 0.5, Dense 256 and a softmax on the base; sets `model`."""
         self.model = network.custom_head(self.base_model, self.num_classes)
-        self._fine_tuning = False
+        self._compiled_for = ""
 
     # Block 3: compile.
 
-    def compile_transfer_learning(self) -> None:
+    def compile_transfer_learning(self, *, learning_rate: float = CLASSIC.rate_frozen) -> None:
         """Compile `model` with Adam at 0.001, categorical cross-entropy and accuracy.
+
+        Args:
+            learning_rate: another rate.
 
         Raises:
             OrderError: there is no head yet.
         """
-        self._compile(CLASSIC.rate_frozen, "compile_transfer_learning")
+        self._compile(learning_rate, "compile_transfer_learning")
+        self._compiled_for = "frozen"
 
     # Block 4: stage 1.
 
@@ -138,11 +143,11 @@ class PlantClassifierTransferLearning:
         validation_data: Validation | None = None,
         validation_split: float = 0.0,
         batch_size: int = CLASSIC.batch_size,
-        augment: bool = True,
+        augment: bool | Augmentation = True,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
-        progress: stages.Progress | None = None,
+        progress: Progress | None = None,
     ) -> keras.callbacks.History:
         """Train the head alone.
 
@@ -153,7 +158,8 @@ class PlantClassifierTransferLearning:
             validation_data: ``(X, y)`` or a folder, for figures after each epoch.
             validation_split: the fraction of the photos, of each species alike, that is kept for that instead.
             batch_size: photos a step.
-            augment: whether epochs show random views (rotation to 20 degrees, shifts to 0.2, flip) or centre crops.
+            augment: whether epochs show random views (rotation to 20 degrees, shifts to 0.2, flip) or centre crops;
+                or other ranges.
             class_weight: the weight of each species in the loss by label or name, or "balanced".
             callbacks: Keras callbacks.
             verbose: as in Keras' ``fit``.
@@ -166,7 +172,7 @@ class PlantClassifierTransferLearning:
             OrderError: the base is not frozen, or the model is not compiled.
             UserError: the photos or labels are unfit.
         """
-        model = self._ready("train_with_frozen_base", "compile_transfer_learning")
+        model = self._ready("train_with_frozen_base", "compile_transfer_learning", "frozen")
         if any(layer.trainable for layer in self.base_model.layers):
             raise OrderError("Call freeze_base_model() before train_with_frozen_base(): the base is not frozen.")
         return self._train(
@@ -177,12 +183,15 @@ class PlantClassifierTransferLearning:
 
     # Block 5: stage 2.
 
-    def fine_tune(self, num_layers_unfreeze: int = CLASSIC.unfreeze) -> None:
+    def fine_tune(
+        self, num_layers_unfreeze: int = CLASSIC.unfreeze, *, learning_rate: float = CLASSIC.rate_fine
+    ) -> None:
         """Unfreeze the last layers of the base, keep the earlier ones frozen, and recompile with Adam at 0.00001.
 
         Args:
             num_layers_unfreeze: 0 to 175; how many of the last layers of `base_model` learn. Their BatchNorm layers
                 stay frozen unless the classifier was made with ``batch_norm="train"``.
+            learning_rate: another rate.
 
         Raises:
             OrderError: there is no head yet.
@@ -190,8 +199,8 @@ class PlantClassifierTransferLearning:
         """
         self._head("fine_tune")
         network.unfreeze_last(self.base_model, num_layers_unfreeze, self.batch_norm)
-        self._compile(CLASSIC.rate_fine, "fine_tune")
-        self._fine_tuning = True
+        self._compile(learning_rate, "fine_tune")
+        self._compiled_for = "fine"
 
     def train_fine_tuning(
         self,
@@ -202,20 +211,18 @@ class PlantClassifierTransferLearning:
         validation_data: Validation | None = None,
         validation_split: float = 0.0,
         batch_size: int = CLASSIC.batch_size,
-        augment: bool = True,
+        augment: bool | Augmentation = True,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
-        progress: stages.Progress | None = None,
+        progress: Progress | None = None,
     ) -> keras.callbacks.History:
         """Continue training with the low rate; arguments, result and errors as in `train_with_frozen_base`.
 
         Raises:
             OrderError: `fine_tune` has not been called.
         """
-        model = self._ready("train_fine_tuning", "fine_tune")
-        if not self._fine_tuning:
-            raise OrderError("Call fine_tune() before train_fine_tuning(): nothing of the base is unfrozen.")
+        model = self._ready("train_fine_tuning", "fine_tune", "fine")
         return self._train(
             "fine", model, X_train, y_train, epochs=epochs, validation_data=validation_data,
             validation_split=validation_split, batch_size=batch_size, augment=augment, class_weight=class_weight,
@@ -233,16 +240,16 @@ class PlantClassifierTransferLearning:
         validation_data: Validation | None,
         validation_split: float,
         batch_size: int,
-        augment: bool,
+        augment: bool | Augmentation,
         class_weight: Mapping[Any, float] | str | None,
         callbacks: Sequence[keras.callbacks.Callback] | None,
         verbose: int | str,
-        progress: stages.Progress | None,
+        progress: Progress | None,
     ) -> keras.callbacks.History:
         for name, value in (("epochs", epochs), ("batch_size", batch_size)):
             if not isinstance(value, int | np.integer) or value < 1:
                 raise UserError(f"{name} must be a whole number, 1 or more. Received: {value!r}.")
-        data = self._data(X, y)
+        data = self._data(X, y, train=True)
         validation: Dataset | None = None
         if validation_data is not None:
             validation = self._data(*(validation_data if isinstance(validation_data, tuple) else (validation_data,)))
@@ -256,18 +263,19 @@ class PlantClassifierTransferLearning:
             epochs=epochs,
             batch_size=batch_size,
             views=views_per_photo(len(data)),
-            augmentation=CLASSIC.augmentation if augment else None,
+            augmentation=augment if isinstance(augment, Augmentation) else CLASSIC.augmentation if augment else None,
             class_weight=class_weights(class_weight, data),
             # Every call shuffles in its own way, and the same calls in the same order shuffle alike.
             seed=self.seed + 1000 * len(self.history),
             callbacks=[EpochLog(stage, self.history), *(callbacks or ())],
             verbose=verbose,
             progress=progress,
+            title={"frozen": "Training the head", "fine": "Fine-tuning"}[stage],
         )
 
     # Block 6: results.
 
-    def predict_proba(self, X: Photos | ArrayLike, *, progress: stages.Progress | None = None) -> NDArray[np.float32]:
+    def predict_proba(self, X: Photos | ArrayLike, *, progress: Progress | None = None) -> NDArray[np.float32]:
         """The probability of each species for each photo.
 
         Args:
@@ -318,7 +326,7 @@ class PlantClassifierTransferLearning:
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
-        progress: stages.Progress | None = None,
+        progress: Progress | None = None,
     ) -> PlantClassifierTransferLearning:
         """The whole walk, from the frozen base to the fine-tuned classifier.
 
@@ -340,20 +348,21 @@ class PlantClassifierTransferLearning:
             "validation_data": validation_data,
             "validation_split": validation_split,
             "batch_size": recipe.batch_size,
+            "augment": recipe.augmentation,
             "class_weight": class_weight,
             "callbacks": callbacks,
             "verbose": verbose,
             "progress": progress,
         }
-        data = self._data(X_train, y_train)
+        data = self._data(X_train, y_train, train=True)
         self.freeze_base_model()
         if self.model is None:
             self.add_custom_head()
-        self.compile_transfer_learning()
+        self.compile_transfer_learning(learning_rate=recipe.rate_frozen)
         if recipe.epochs_frozen:
             self.train_with_frozen_base(data, epochs=recipe.epochs_frozen, **rest)
         if recipe.epochs_fine:
-            self.fine_tune(recipe.unfreeze)
+            self.fine_tune(recipe.unfreeze, learning_rate=recipe.rate_fine)
             self.train_fine_tuning(data, epochs=recipe.epochs_fine, **rest)
         return self
 
@@ -365,7 +374,7 @@ class PlantClassifierTransferLearning:
         test_data: Validation | None = None,
         recipe: Recipe = CLASSIC,
         equal: Equal = "seconds",
-        progress: stages.Progress | None = None,
+        progress: Progress | None = None,
     ) -> Comparison:
         """Train two new classifiers on the same photos, from ImageNet and from random weights, and compare them.
 
@@ -385,7 +394,7 @@ class PlantClassifierTransferLearning:
         """
         from leafgraft import comparison
 
-        data = self._data(X_train, y_train)
+        data = self._data(X_train, y_train, train=True)
         if test_data is None:
             data, test = data.divide(0.25, self.seed)
         else:
@@ -405,9 +414,7 @@ class PlantClassifierTransferLearning:
         from leafgraft import bundle
 
         model = self._head("save")
-        return bundle.write(
-            Path(path), model, self.classes or tuple(f"class {i}" for i in range(self.num_classes)), card
-        )
+        return bundle.write(Path(path), model, self.classes or unnamed(self.num_classes), card)
 
     @classmethod
     def load(cls, path: str | Path) -> PlantClassifierTransferLearning:
@@ -422,8 +429,9 @@ class PlantClassifierTransferLearning:
         from leafgraft import bundle
 
         folder, classes = bundle.find(path), bundle.labels(path)
+        bundle.verify(folder)
         classifier = cls(len(classes), weights=None, class_names=classes)
-        model = keras.models.load_model(folder / bundle.KERAS, safe_mode=True)
+        model = network.without_xla(keras.models.load_model(folder / bundle.KERAS, safe_mode=True))
         classifier.model, classifier.base_model = model, network.base_of(model)
         return classifier
 
@@ -456,16 +464,21 @@ class PlantClassifierTransferLearning:
 
     def _compile(self, rate: float, caller: str) -> None:
         model = self._head(caller)
-        model.compile(keras.optimizers.Adam(learning_rate=rate), "categorical_crossentropy", metrics=["accuracy"])
+        model.compile(
+            keras.optimizers.Adam(learning_rate=rate),
+            "categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=False,  # see network.without_xla
+        )
 
-    def _ready(self, caller: str, before: str) -> keras.Model:
+    def _ready(self, caller: str, before: str, stage: str) -> keras.Model:
         model = self._head(caller)
-        if not model.compiled:
-            raise OrderError(f"Call {before}() before {caller}(): the model is not compiled.")
+        if self._compiled_for != stage:
+            raise OrderError(f"Call {before}() before {caller}(): the model is not compiled for it.")
         return model
 
-    def _data(self, X: Photos, y: Labels = None) -> Dataset:
-        data = as_dataset(X, y, self.num_classes, self.classes)
-        if self.classes is None and data.classes[0] != "class 0":
+    def _data(self, X: Photos, y: Labels = None, *, train: bool = False) -> Dataset:
+        data = as_dataset(X, y, self.num_classes, self.classes, train=train)
+        if self.classes is None and data.classes != unnamed(self.num_classes):
             self.classes = data.classes
         return data

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-import leafgraft._tensorflow  # noqa: F401 - it must come before Keras
+from leafgraft._tensorflow import keras
 from leafgraft.classifier import PlantClassifierTransferLearning
-from leafgraft.engine.stages import Progress
 from leafgraft.photos.dataset import Dataset
+from leafgraft.progress import Progress
 from leafgraft.recipes import Recipe
 from leafgraft.verdict.compare import Curve, difference, verdict_sentence
 from leafgraft.verdict.metrics import Interval, accuracy_interval
@@ -166,8 +165,8 @@ def from_scratch(
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = SCRATCH_MOMENTUM
     classifier.add_custom_head()
-    classifier.fine_tune(len(classifier.base_model.layers))
-    classifier.compile_transfer_learning()  # fine-tuning's low rate is for weights that already know something
+    # The rate of fine-tuning is for weights that already know something.
+    classifier.fine_tune(len(classifier.base_model.layers), learning_rate=recipe.rate_frozen)
     limit = against.seconds[-1] if equal == "seconds" else None
     stopwatch = _Stopwatch(limit, progress, on_epoch=lambda: on_epoch(classifier.history[-1] | {"stage": SCRATCH}))
     stopwatch.start()
@@ -176,6 +175,7 @@ def from_scratch(
         epochs=10_000 if equal == "seconds" else len(against.epochs),
         validation_data=watched,
         batch_size=recipe.batch_size,
+        augment=recipe.augmentation,
         callbacks=[stopwatch],
         verbose=0,
     )

@@ -5,7 +5,6 @@ Nothing here imports TensorFlow, and nothing ever falls back to random weights.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -22,8 +21,10 @@ import numpy as np
 import platformdirs
 
 from leafgraft.errors import UserError
+from leafgraft.files import sha256
+from leafgraft.progress import Progress
 from leafgraft.weights_format import NOTOP, TOP, Arrays, differences, read, split
-from leafgraft.weights_sources import DeliveryError, Progress, Source, probe, sources
+from leafgraft.weights_sources import DeliveryError, Source, probe, sources
 
 __all__ = ["cache_dir", "class_names", "fetch", "load_into", "locate", "probe", "read", "sources", "status"]
 
@@ -35,11 +36,6 @@ _log = logging.getLogger(__name__)
 def cache_dir() -> Path:
     """The cache's folder: ``LEAFGRAFT_CACHE``, or the platform's place for caches. It need not exist."""
     return Path(os.environ.get("LEAFGRAFT_CACHE") or platformdirs.user_cache_dir("leafgraft")).expanduser()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _record() -> dict[str, Any]:
@@ -57,7 +53,7 @@ def _intact(name: str) -> bool:
     if not path.is_file():
         return False
     if recorded := _record().get("sha256", {}).get(name):
-        return _sha256(path) == str(recorded)
+        return sha256(path) == str(recorded)
     try:
         read(cache_dir() / NOTOP, top=name == TOP)
     except UserError:
@@ -172,7 +168,7 @@ def _keep(folder: Path, temporary: Path, source: str, body: Arrays, head: Arrays
     record = {
         "source": source,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sha256": {name: _sha256(temporary / name) for name in contents},
+        "sha256": {name: sha256(temporary / name) for name in contents},
     }
     (temporary / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
     for name in [*contents, RECORD]:

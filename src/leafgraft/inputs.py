@@ -22,7 +22,9 @@ Labels = NDArray[Any] | Sequence[int] | Sequence[str] | None
 """One-hot (n, k), integers (n,), names (n,), or None where the photos bring their own."""
 
 
-def as_dataset(photos: Photos, labels: Labels, num_classes: int, classes: tuple[str, ...] | None) -> Dataset:
+def as_dataset(
+    photos: Photos, labels: Labels, num_classes: int, classes: tuple[str, ...] | None, *, train: bool = False
+) -> Dataset:
     """Check photos and labels, and put them into one form.
 
     Args:
@@ -30,6 +32,8 @@ def as_dataset(photos: Photos, labels: Labels, num_classes: int, classes: tuple[
         labels: see `Labels`.
         num_classes: how many species the classifier tells apart.
         classes: their names, if they are known.
+        train: whether they are to be trained on: of a folder with train/, val/ and test/ then only train/ is taken,
+            and otherwise all but train/.
 
     Returns:
         A data set with ``num_classes`` classes; species without a name are called "class 0", "class 1", ...
@@ -40,7 +44,7 @@ def as_dataset(photos: Photos, labels: Labels, num_classes: int, classes: tuple[
     if isinstance(photos, str | Path):
         if labels is not None:
             raise UserError(f"{photos} names the species of its photos itself; leave y out.")
-        data = _of_folder(Path(photos), classes)
+        data = _of_folder(Path(photos), classes, train)
     elif isinstance(photos, Dataset):
         if labels is not None:
             raise UserError("A Dataset brings its labels itself; leave y out.")
@@ -49,7 +53,7 @@ def as_dataset(photos: Photos, labels: Labels, num_classes: int, classes: tuple[
         pixels = as_pixels(photos)
         if labels is None:
             raise UserError("An array of photos needs labels: pass y, one-hot, integers or names.")
-        return _of_arrays(pixels, np.asarray(labels), num_classes, classes)
+        return _of_arrays(pixels, _array(labels, "Labels"), num_classes, classes)
     if len(data.classes) != num_classes:
         raise UserError(
             f"num_classes is {num_classes}, but the photos show {len(data.classes)} species "
@@ -69,7 +73,7 @@ def as_pixels(photos: Any) -> NDArray[np.uint8]:
     Raises:
         UserError: wrong shape or type, values that are not finite or outside 0-255, or no photo at all.
     """
-    array = np.asarray(photos)
+    array = _array(photos, "Photos")
     if array.ndim != 4 or array.shape[1:] != (SIDE, SIDE, 3):
         hint = " Did you forget the batch axis?" if array.shape == (SIDE, SIDE, 3) else ""
         raise UserError(
@@ -96,25 +100,41 @@ def as_pixels(photos: Any) -> NDArray[np.uint8]:
     return result
 
 
-def _of_folder(source: Path, classes: tuple[str, ...] | None) -> Dataset:
+def _array(values: Any, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise UserError(f"{what} must make one array. Received: a sequence of things of different shapes.") from None
+
+
+def _of_folder(source: Path, classes: tuple[str, ...] | None, train: bool) -> Dataset:
     photos = [photo for photo in scan(source, classes=classes) if not photo.problem]
+    if any(photo.split for photo in photos):
+        photos = [photo for photo in photos if (photo.split == "train") == train]
+    if not photos:
+        raise UserError(f"{source} has no photos {'to train on' if train else 'besides those in train/'}; add some.")
     return Dataset.of_photos(photos, classes or tuple(sorted({photo.label for photo in photos})))
+
+
+def unnamed(num_classes: int) -> tuple[str, ...]:
+    """What species are called that have no name."""
+    return tuple(f"class {i}" for i in range(num_classes))
 
 
 def _of_arrays(
     pixels: NDArray[np.uint8], labels: NDArray[Any], num_classes: int, classes: tuple[str, ...] | None
 ) -> Dataset:
+    if labels.ndim not in (1, 2):
+        raise UserError(f"Labels must have the shape (n,) or (n, {num_classes}). Received: shape {labels.shape}.")
     if len(labels) != len(pixels):
         raise UserError(f"There are {len(pixels)} photos but {len(labels)} labels; give one label a photo.")
     if labels.ndim == 2:
         numbers = _of_one_hot(labels, num_classes)
-    elif labels.ndim != 1:
-        raise UserError(f"Labels must have the shape (n,) or (n, {num_classes}). Received: shape {labels.shape}.")
-    elif labels.dtype.kind in "US" or labels.dtype == object:
+    elif all(isinstance(label, str) for label in labels):
         numbers, classes = _of_names([str(label) for label in labels], num_classes, classes)
     else:
         numbers = _of_integers(labels, num_classes)
-    return Dataset.of_arrays(pixels, numbers, classes or tuple(f"class {i}" for i in range(num_classes)))
+    return Dataset.of_arrays(pixels, numbers, classes or unnamed(num_classes))
 
 
 def _of_one_hot(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
@@ -127,14 +147,16 @@ def _of_one_hot(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
 
 
 def _of_integers(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
-    numbers: NDArray[np.int64] = labels.astype(np.int64)
-    if labels.dtype.kind not in "iub" and not np.array_equal(numbers, labels):
-        raise UserError(f"Labels must be whole numbers, names or one-hot. Received: {labels.dtype} with fractions.")
-    if numbers.min() < 0 or numbers.max() >= num_classes:
+    if labels.dtype.kind not in "biuf":
+        raise UserError(f"Labels must be whole numbers, names or one-hot. Received: {labels.dtype}.")
+    if not np.array_equal(labels, np.floor(labels)):
+        raise UserError("Labels must be whole numbers, names or one-hot. Received: numbers with fractions or NaN.")
+    if labels.min() < 0 or labels.max() >= num_classes:
         raise UserError(
             f"num_classes is {num_classes}, so labels go from 0 to {num_classes - 1}. "
-            f"Received: labels from {numbers.min()} to {numbers.max()}."
+            f"Received: labels from {labels.min()} to {labels.max()}."
         )
+    numbers: NDArray[np.int64] = labels.astype(np.int64)
     return numbers
 
 

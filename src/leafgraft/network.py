@@ -12,11 +12,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import keras
 import numpy as np
-from keras import layers
 
-import leafgraft._tensorflow  # noqa: F401 - it must come before Keras
+from leafgraft._tensorflow import keras
 from leafgraft.errors import UserError
 
 RESNET_LAYERS = 175
@@ -46,12 +44,21 @@ def custom_head(base: keras.Model, num_classes: int) -> keras.Model:
     Returns:
         A flat model from ``base.input`` to float32 probabilities (n, num_classes). It shares its layers with ``base``.
     """
-    x = layers.GlobalAveragePooling2D(name="pool")(base.output)
-    x = layers.Dense(512, activation="relu", name="head_512")(x)
-    x = layers.Dropout(0.5, name="head_dropout")(x)
-    x = layers.Dense(256, activation="relu", name="head_256")(x)
-    x = layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
-    return keras.Model(base.input, x, name="plant_classifier")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(base.output)
+    x = keras.layers.Dense(512, activation="relu", name="head_512")(x)
+    x = keras.layers.Dropout(0.5, name="head_dropout")(x)
+    x = keras.layers.Dense(256, activation="relu", name="head_256")(x)
+    x = keras.layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
+    return without_xla(keras.Model(base.input, x, name="plant_classifier"))
+
+
+def without_xla(model: keras.Model) -> keras.Model:
+    """Keep Keras from compiling a model with XLA, as it does by default wherever it can.
+
+    On a CPU the steps were no faster for it, and the first one took up to half a minute longer.
+    """
+    model.jit_compile = False
+    return model
 
 
 def base_of(model: keras.Model) -> keras.Model:
@@ -84,7 +91,7 @@ def unfreeze_last(base: keras.Model, count: int, batch_norm: BatchNorm = "frozen
         )
     first = len(base.layers) - count
     for position, layer in enumerate(base.layers):
-        normalises = isinstance(layer, layers.BatchNormalization)
+        normalises = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = position >= first and not (normalises and batch_norm == "frozen")
 
 

@@ -34,6 +34,7 @@ from leafgraft.machine import Clock, peak_rss_mb, versions
 from leafgraft.photos import Photo, scan, write_manifest
 from leafgraft.photos.dataset import Dataset
 from leafgraft.photos.split import split
+from leafgraft.progress import Progress, under_way
 from leafgraft.recipes import Recipe
 from leafgraft.report import plots
 from leafgraft.report.card import CardFacts, card
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 HISTORY = ("stage", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 PREDICTIONS = ("path", "label", "predicted", "probability", "split")
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -164,21 +163,21 @@ def train(
     Raises:
         UserError: the photos or the folder are unfit, or the weights cannot be had.
     """
-    require_new(folder)
+    require_new(folder, source)
     clock = Clock()
     with clock("scan"):
         found = gather(source, settings, watch.progress)
     watch.say(described(found))
     with clock("weights"):
         weights = imagenet.fetch(settings.weights, progress=watch.progress)
-    with clock("tensorflow"):
+    with clock("tensorflow"), under_way(watch.progress, "Loading TensorFlow"):
         from leafgraft.classifier import PlantClassifierTransferLearning
     record = record_of(source, settings, found)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "run.json", record | {"status": "running"})
-    write_manifest(folder / "manifest.csv", found.photos, source if source.is_dir() else source.parent)
+    write_manifest(folder / "manifest.csv", found.photos)
     try:
-        with clock("build"):
+        with clock("build"), under_way(watch.progress, "Building the network"):
             classifier = PlantClassifierTransferLearning(
                 len(found.classes),
                 weights=weights,
@@ -187,7 +186,7 @@ def train(
                 bank=settings.bank,
             )
         watched = found.test if found.val is None and curve_on_test else found.val
-        elapsed = _both_stages(classifier, found.train, watched, settings.recipe, folder, clock, watch)
+        elapsed = _fit(classifier, found.train, watched, settings.recipe, folder, clock, watch)
         metrics = _finish(classifier, found, record, folder, clock, watch.progress)
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
@@ -217,7 +216,7 @@ def compare(
     """
     if settings.test_fraction == 0 and gather(source, settings).test is None:
         raise UserError("A comparison needs photos held out for the test; give --test-fraction a value above 0.")
-    require_new(folder)
+    require_new(folder, source)
     with tempfile.TemporaryDirectory(prefix="leafgraft-") as bank:
         trained = train(source, folder, replace(settings, bank=Path(bank)), watch, curve_on_test=True)
         from leafgraft import comparison
@@ -238,7 +237,7 @@ def compare(
     return trained, outcome
 
 
-def _both_stages(
+def _fit(
     classifier: PlantClassifierTransferLearning,
     data: Dataset,
     watched: Dataset | None,
@@ -247,7 +246,7 @@ def _both_stages(
     clock: Clock,
     watch: Watch,
 ) -> list[float]:
-    import keras
+    from leafgraft._tensorflow import keras
 
     elapsed: list[float] = []
     start = time.perf_counter()
@@ -257,23 +256,17 @@ def _both_stages(
         write_csv(folder / "history.csv", HISTORY, classifier.history)
         watch.epoch(classifier.history[-1])
 
-    rest: dict[str, Any] = {
-        "validation_data": watched,
-        "batch_size": recipe.batch_size,
-        "callbacks": [keras.callbacks.LambdaCallback(on_epoch_end=told)],
-        "verbose": 0,
-        "progress": watch.progress,
-    }
-    classifier.freeze_base_model()
-    classifier.add_custom_head()
-    classifier.compile_transfer_learning()
-    if recipe.epochs_frozen:
-        with clock("frozen"):
-            classifier.train_with_frozen_base(data, epochs=recipe.epochs_frozen, **rest)
-    if recipe.epochs_fine:
-        classifier.fine_tune(recipe.unfreeze)
-        with clock("fine"):
-            classifier.train_fine_tuning(data, epochs=recipe.epochs_fine, **rest)
+    classifier.fit(
+        data,
+        recipe=recipe,
+        validation_data=watched,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=told)],
+        verbose=0,
+        progress=watch.progress,
+    )
+    ends = [0.0, *elapsed]
+    clock.seconds["frozen"] = round(ends[recipe.epochs_frozen], 3)
+    clock.seconds["fine"] = round(ends[-1] - ends[recipe.epochs_frozen], 3)
     return elapsed
 
 
@@ -301,7 +294,7 @@ def _finish(
     write_csv(folder / "predictions.csv", PREDICTIONS, lines)
     if classifier.history:
         plots.curves(classifier.history, folder / "curves.png")
-    with clock("save"):
+    with clock("save"), under_way(progress, "Saving the classifier and checking it"):
         classifier.save(folder / "model", card=_card(found, record, metrics, folder))
     metrics |= {"seconds": clock.seconds | {"total": clock.total()}, "peak_rss_mb": peak_rss_mb()}
     write_json(folder / "metrics.json", metrics)
@@ -315,7 +308,7 @@ def predictions(
     for photo, row in zip(photos, probabilities, strict=True):
         best = int(row.argmax())
         yield {
-            "path": photo.path.as_posix(),
+            "path": photo.path.absolute().as_posix(),
             "label": photo.label,
             "predicted": classes[best],
             "probability": round(float(row[best]), 6),
@@ -342,17 +335,19 @@ def described(found: Gathered) -> str:
     return text
 
 
-def require_new(folder: Path) -> None:
-    """Refuse a folder that holds something.
+def require_new(folder: Path, source: Path) -> None:
+    """Refuse a folder for a run that holds something, or that the next scan would take for a species.
 
     Raises:
-        UserError: it does, or it is a file.
+        UserError: it does, it is a file, or it lies within the folder of photos.
     """
     if folder.is_dir():
         if any(folder.iterdir()):
             raise UserError(f"{folder} exists and is not empty; choose another folder, or remove this one first.")
     elif folder.exists():
         raise UserError(f"{folder} is a file; choose a folder that does not exist yet.")
+    if folder.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"{folder} lies within {source}, where it would pass for a species; choose a folder outside.")
 
 
 def record_of(source: Path, settings: Settings, found: Gathered) -> dict[str, Any]:

@@ -24,9 +24,8 @@ from typing import Any, ClassVar, Protocol
 
 import psutil
 
+from leafgraft.progress import Progress
 from leafgraft.weights_format import Arrays, from_keras_h5, from_tensorflow_js
-
-Progress = Callable[[str, int, int], None]
 
 
 class DeliveryError(Exception):

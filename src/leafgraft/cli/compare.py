@@ -47,7 +47,8 @@ def compare(
 
     Both see the same photos, split, head and augmentation, and get the same wall-clock time (or number of epochs).
 
-    Examples:
+    For example:
+
       leafgraft compare photos -o run
 
       leafgraft compare photos -o run --equal epochs

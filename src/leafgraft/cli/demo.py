@@ -20,12 +20,12 @@ from leafgraft.photos.garden import SPECIES, draw, grow
 from leafgraft.recipes import CLASSIC
 from leafgraft.report import plots
 
-PER_SPECIES = 30
+PER_SPECIES = 24
 SETTINGS = run.Settings(
     # The schedule is that of the classic recipe, shortened to what the patience of a first visit allows.
     dataclasses.replace(CLASSIC, epochs_frozen=10, epochs_fine=3),
-    val_fraction=0.2,
-    test_fraction=0.3,
+    val_fraction=0.15,
+    test_fraction=0.25,
 )
 
 
@@ -41,6 +41,12 @@ def demo(
 
     Grows a garden, trains both stages, compares with training from scratch, and names a plant that it has not seen.
     A second time, what is there already is used again.
+
+    For example:
+
+      leafgraft demo
+
+      leafgraft demo -o elsewhere
     """
     output.mkdir(parents=True, exist_ok=True)
     garden, folder = output / "garden", output / "run"

@@ -10,7 +10,12 @@ from leafgraft.cli.screen import Debug, Json, result
 
 
 def doctor(json: Json = False, debug: Debug = False) -> None:
-    """Say what this machine has and whether everything is in place; worth adding to a report of a problem."""
+    """Say what this machine has and whether everything is in place; worth adding to a report of a problem.
+
+    For example:
+
+      leafgraft doctor --json
+    """
     import openvino
     import psutil
 

@@ -25,7 +25,8 @@ def evaluate(
 ) -> None:
     """Measure a classifier on photographs that it has not been trained on.
 
-    Examples:
+    For example:
+
       leafgraft evaluate run other-photos
 
       leafgraft evaluate run/model photos.csv --json
@@ -49,7 +50,7 @@ def evaluate(
         say(
             f"{left_out} of {len(found)} files could not be used; `leafgraft train` would list them with their reasons."
         )
-    text = sentence(figures).replace(" held-out", "")
+    text = sentence(figures, kind="")
     text += (
         f"\nMacro F1 {figures['macro_f1']:.3f}, right among the first three {100 * float(str(figures['top3'])):.1f} %."
     )

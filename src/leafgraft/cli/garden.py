@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from leafgraft.cli.screen import Debug, Json, Seed, bars, result
+from leafgraft.cli.screen import Debug, Json, bars, result
 from leafgraft.photos.garden import SPECIES, grow
 
 
 def garden(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="A new folder for the pictures.")],
     per_species: Annotated[int, typer.Option("--per-species", help="Pictures of each of the ten kinds.", min=1)] = 40,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, another garden.", min=0)] = 0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Draw photographs of ten kinds of plant, for whoever has none at hand.
 
-    Example:
+    For example:
+
       leafgraft garden -o garden --per-species 40
     """
     with bars() as progress:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
+import io
 import sys
+import traceback
 from typing import NoReturn
 
 import typer
@@ -18,11 +19,11 @@ app = typer.Typer(
     name="leafgraft",
     help=(
         "Graft a plant classifier onto an ImageNet ResNet50: a folder of photographs in, a classifier out.\n\n"
-        "Examples:\n\n"
-        "  leafgraft demo                              see it all on plants that it draws itself\n\n"
-        "  leafgraft train PHOTOS -o RUN               learn from a folder with a folder per species\n\n"
-        "  leafgraft predict RUN photo.jpg             name the plant on a photo\n\n"
-        "  leafgraft evaluate RUN OTHER_PHOTOS         measure it on other photos\n\n"
+        "For example:\n\n"
+        "  leafgraft demo                     see it all on plants that it draws\n\n"
+        "  leafgraft train PHOTOS -o RUN      learn from a folder per species\n\n"
+        "  leafgraft predict RUN photo.jpg    name the plant on a photo\n\n"
+        "  leafgraft evaluate RUN PHOTOS      measure it on other photos\n\n"
         "Status: 0 done, 2 something you can mend, 1 a failure of ours (--debug shows where)."
     ),
     no_args_is_help=True,
@@ -40,12 +41,23 @@ app.command("garden")(garden.garden)
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
 
 
 def main() -> NoReturn:
     """Run the command line and leave with status 0, 2 (something that the user can mend) or 1 (a failure of ours)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is no failure
     try:
         app(standalone_mode=True)
     except (UserError, OrderError, UnreadablePhoto) as error:
@@ -57,9 +69,6 @@ def main() -> NoReturn:
             )
         if error.errno in _FORBIDDEN:
             _leave(f"{error.filename or 'A file'} may not be read or written ({error.strerror}).", 2, error)
-        if error.errno == errno.EPIPE:  # the reader of our output has gone, as with `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
         _leave(f"{type(error).__name__}: {error}", 1, error)
     except Exception as error:
         _leave(f"{type(error).__name__}: {error}", 1, error)
@@ -68,6 +77,6 @@ def main() -> NoReturn:
 
 def _leave(text: str, status: int, error: Exception) -> NoReturn:
     if "--debug" in sys.argv:
-        raise error
+        traceback.print_exception(error)
     say(f"leafgraft: {text}" + ("" if status == 2 else " (a failure of ours; --debug shows where)"))
     sys.exit(status)

@@ -17,14 +17,15 @@ from leafgraft.photos import UnreadablePhoto, load_canvas
 
 def predict(
     model: Model,
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photos, or folders of photos.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
     top: Top = 5,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Name the plants on photographs.
 
-    Examples:
+    For example:
+
       leafgraft predict run photo.jpg
 
       leafgraft predict run *.jpg --top 1
@@ -42,6 +43,8 @@ def predict(
         best = row.argsort()[::-1][:top]
         named = [{"species": bundle.classes[i], "probability": round(float(row[i]), 6)} for i in best]
         answers.append({"path": str(path), "predictions": named})
+    if not answers:
+        raise UserError(f"{photos[0]} is empty; name a photo, or a folder of photos.")
     if all("problem" in answer for answer in answers):
         first = answers[0]
         raise UserError(f"{first['path']} cannot be used: {first['problem']}; name a photo.")

@@ -13,9 +13,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from leafgraft.errors import UserError
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the split and the training.", min=0)]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of what is left to chance.", min=0)]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="A file with ResNet50's ImageNet weights; else the cache or a download."),
@@ -34,7 +36,7 @@ def say(text: str) -> None:
 
 def result(text: str, content: Mapping[str, Any], as_json: bool) -> None:
     """Print a command's result to standard output, as text or as one JSON object."""
-    print(json.dumps(content, ensure_ascii=False) if as_json else text)
+    print(json.dumps(content) if as_json else text)
 
 
 class Bars:
@@ -56,14 +58,16 @@ class Bars:
         now = time.monotonic()
         begun = self._begun.setdefault(text, now)
         finished = bool(total) and done >= total
-        if text not in self._tasks and now - begun > self.PATIENCE and not finished:
+        # What cannot tell how far it is says nothing more until its end, so its bar has to be there from the beginning.
+        if text not in self._tasks and not finished and (now - begun > self.PATIENCE or not total):
             self._tasks[text] = self._progress.add_task(text, total=total or None)
         if text in self._tasks:
             self._progress.update(self._tasks[text], completed=done, total=total or None)
         if finished:
             if text in self._tasks:
                 self._progress.remove_task(self._tasks.pop(text))
-                say(f"{text}: {total:,} in {now - begun:.0f} s")
+                if now - begun > self.PATIENCE:
+                    say(f"{text}{f': {total:,}' if total > 1 else ''} in {now - begun:.0f} s")
             del self._begun[text]
 
     def track(self, text: str, items: Iterable[Item], total: int) -> Iterator[Item]:
@@ -82,7 +86,7 @@ def bars() -> Iterator[Bars]:
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=_err, transient=True) as progress:
+    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as progress:
         yield Bars(progress)
 
 
@@ -97,7 +101,14 @@ def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
 
 
 def classes_of(text: str | None) -> list[str] | None:
-    """Split ``a,b,c`` at its commas."""
+    """Split ``a,b,c`` at its commas.
+
+    Raises:
+        UserError: there is no name in it.
+    """
     if text is None:
         return None
-    return [name for name in (part.strip() for part in text.split(",")) if name]
+    names = [name for name in (part.strip() for part in text.split(",")) if name]
+    if not names:
+        raise UserError(f"--classes names no species; write them like rose,tulip. Received: {text!r}.")
+    return names

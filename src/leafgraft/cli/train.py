@@ -51,7 +51,8 @@ def train(
 ) -> None:
     """Learn to tell plants apart from photographs.
 
-    Examples:
+    For example:
+
       leafgraft train photos -o run
 
       leafgraft train photos -o run --classes daisy,iris,tulip --seed 1
@@ -63,7 +64,8 @@ def train(
     with bars() as progress:
         watch = run.Watch(progress, say, lambda row: say(epoch_line(row, epochs_frozen + epochs_fine)))
         metrics = run.train(photos, output, settings, watch).metrics
-    text = f"{output}: model/, curves.png, confusion.png, predictions.csv, metrics.json\n{verdict(metrics)}"
+    pictures = "curves.png, confusion.png" if {"val", "test"} & metrics.keys() else "curves.png"
+    text = f"{output}: model/, {pictures}, predictions.csv, metrics.json\n{verdict(metrics)}"
     result(text, {"run": str(output), **metrics}, json)
 
 

@@ -6,9 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
-import leafgraft._tensorflow  # noqa: F401 - it must come before Keras
+from leafgraft._tensorflow import keras
 
 
 class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]

@@ -43,7 +43,7 @@ def convert(model: Any) -> Any:
     return steps.build()
 
 
-class Prefix:
+class Engine:
     """A compiled OpenVINO model that answers a stream of photos, several requests at once."""
 
     def __init__(self, model: Any, *, batch: int = 8, precision: str = "f32") -> None:
@@ -100,14 +100,16 @@ class Prefix:
 def fingerprint(model: Any) -> str:
     """Digest of a functional Keras model's graph and weights; models of one digest give the same outputs.
 
-    Keras numbers its tensors and operations through the life of a process, so names are replaced by their positions.
+    Keras numbers operations through the life of a process ("add", "add_1", ...), so each name is replaced by its place
+    among the names.
     """
-    names: dict[str, str] = {}
+    places: dict[str, str] = {}
 
-    def anonymous(found: re.Match[str]) -> str:
-        return names.setdefault(found.group(), f'"{len(names)}"')
+    def place(found: re.Match[str]) -> str:
+        return places.setdefault(found.group(), f'"{len(places)}"')
 
-    graph = re.sub(r'"[A-Za-z][A-Za-z0-9_]*_[0-9]+"', anonymous, model.to_json())
+    names = "|".join(re.escape(operation.name) for operation in model.operations)
+    graph = re.sub(f'"(?:{names}|{re.escape(model.name)})"', place, model.to_json())
     digest = hashlib.sha256(graph.encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).data)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from leafgraft._tensorflow import keras
 from leafgraft.engine.bank import Bank, row_key
-from leafgraft.engine.prefix import Prefix, convert, fingerprint
+from leafgraft.engine.prefix import Engine, convert, fingerprint
 from leafgraft.machine import cores
 from leafgraft.network import Halves, cut
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, PIXELS, Dataset
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+from leafgraft.progress import Progress, under_way
 
 _COMMIT = 256  # rows between two synchronisations with the disk
 
@@ -95,6 +93,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
     progress: Progress | None = None,
+    title: str = "Training",
 ) -> keras.callbacks.History:
     """Train a compiled model as Keras' ``fit`` would, with the frozen part computed once.
 
@@ -112,7 +111,8 @@ def fit(
         seed: of the shuffling and the choice of views.
         callbacks: Keras callbacks; they see ``model``, not the suffix.
         verbose: as in Keras.
-        progress: told how far the bank is filled.
+        progress: told how far the bank is filled, and then the training.
+        title: what the training is called there.
 
     Returns:
         Keras' record of the epochs.
@@ -129,10 +129,15 @@ def fit(
         feeds[0] = replace(feeds[0], weights=weights)
     # The optimizer is the model's own, so that a second call goes on where the first one ended, and what a callback
     # does to the rate of `model` counts.
-    halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
+    if not model.optimizer.built:
+        model.optimizer.build(halves.suffix.trainable_variables)
+    halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
     history = keras.callbacks.History()
+    own = [history, _StopTogether(halves.suffix)]
+    if progress:
+        own.append(_Steps(progress, title))
     whole = keras.callbacks.CallbackList(
-        [history, *callbacks, _StopTogether(halves.suffix)],
+        [*callbacks, *own],
         add_progbar=verbose != 0,
         model=model,
         verbose=verbose,
@@ -162,6 +167,21 @@ class _StopTogether(keras.callbacks.Callback):  # type: ignore[misc]
         self._suffix.stop_training = self.model.stop_training
 
     on_train_batch_end = on_epoch_end
+
+
+class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells how many steps of all epochs are done."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        super().__init__()
+        self._progress, self._title, self._done = progress, f"{title}, steps", 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._done += 1
+        self._progress(self._title, self._done, max(self._done + 1, self.params["epochs"] * self.params["steps"]))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._progress(self._title, self._done, self._done)
 
 
 class Store:
@@ -213,7 +233,9 @@ class Store:
         if self._halves.takes_photos:
             outputs = ([view[None]] for view in views)
         else:
-            outputs = Prefix(convert(self._halves.prefix)).run(views)
+            with under_way(progress, "Compiling the frozen layers"):
+                engine = Engine(convert(self._halves.prefix))
+            outputs = engine.run(views)
         for tensors in outputs:
             before, done = done, done + len(tensors[0])
             bank.append([keys[i] for i in missing[before:done]], tensors)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from leafgraft.errors import UserError
 from leafgraft.photos.augment import Augmentation, random_view
-from leafgraft.photos.decode import CANVAS_LONG, CANVAS_SHORT, SIDE, canvas, centre, decode, read_bytes
+from leafgraft.photos.decode import CANVAS_LONG, CANVAS_SHORT, SIDE, UnreadablePhoto, canvas, centre, decode, read_bytes
 from leafgraft.photos.photo import Photo
 from leafgraft.photos.split import split
 
@@ -85,14 +85,16 @@ class Dataset:
             uint8 (h, w, 3), as from `photos.canvas`; a row of an array as it is.
 
         Raises:
-            UserError: the file has changed since it was scanned.
-            UnreadablePhoto: the file is gone or cannot be read any more.
+            UserError: the file has changed since it was scanned, or is gone.
         """
         if isinstance(self.source, np.ndarray):
             row: NDArray[np.uint8] = self.source[position]
             return row
         path = self.source[position]
-        data = read_bytes(path)
+        try:
+            data = read_bytes(path)
+        except UnreadablePhoto as problem:
+            raise UserError(f"{path} cannot be read any more ({problem}); run the command again.") from None
         if hashlib.sha256(data).hexdigest() != self.keys[position]:
             raise UserError(f"{path} has changed since it was scanned; run the command again.")
         return canvas(decode(data, at_least=2 * CANVAS_SHORT)[0])

@@ -217,15 +217,21 @@ def most_confused(matrix: ArrayLike, classes: Sequence[str], most: int = 5) -> l
     ]
 
 
-def sentence(figures: Mapping[str, object]) -> str:
+def sentence(figures: Mapping[str, object], kind: str = "held-out ") -> str:
     """The sentence that matters, from what `score` returned.
 
     For instance "Accuracy 96.5 % (95 % interval 93.0-98.5 %) on 200 held-out photos."
+
+    Args:
+        figures: from `score`.
+        kind: what photos they are of, with a space behind it, or nothing.
     """
     # The mapping may come back from JSON, whose values have no static types.
     known = cast("Mapping[str, Any]", figures)
     low, high = known["accuracy_ci95"]
-    return f"Accuracy {percent(known['accuracy'], Interval(low, high), '95 % interval ')} on {photos(known['n'])}."
+    return (
+        f"Accuracy {percent(known['accuracy'], Interval(low, high), '95 % interval ')} on {photos(known['n'], kind)}."
+    )
 
 
 def percent(share: float, interval: Interval, prefix: str = "") -> str:
@@ -233,9 +239,9 @@ def percent(share: float, interval: Interval, prefix: str = "") -> str:
     return f"{100 * share:.1f} % ({prefix}{100 * interval.low:.1f}-{100 * interval.high:.1f} %)"
 
 
-def photos(n: int) -> str:
+def photos(n: int, kind: str = "held-out ") -> str:
     """For instance "200 held-out photos"."""
-    return f"{n:,} held-out photo{'' if n == 1 else 's'}"
+    return f"{n:,} {kind}photo{'' if n == 1 else 's'}"
 
 
 def _units(values: NDArray[np.float64], groups: ArrayLike | None) -> NDArray[np.float64]:

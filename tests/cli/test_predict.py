@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import SPECIES, Said
+from photos_broken import write_broken
+
+WITHOUT_TENSORFLOW = """
+import sys
+from leafgraft.cli import main
+try:
+    main()
+finally:
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    print(sorted(loaded & {"tensorflow", "keras", "sklearn", "matplotlib", "h5py"}), file=sys.stderr)
+"""
+
+
+def predictions(run: Path) -> list[dict[str, str]]:
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_it_answers_as_the_run_did(leafgraft: Callable[..., Said], trained_run: Path) -> None:
+    expected = predictions(trained_run)
+    said = leafgraft("predict", trained_run, *(line["path"] for line in expected), "--json")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.count("\n") == 1
+    answers: list[dict[str, Any]] = json.loads(said.out)["photos"]
+    for line, answer in zip(expected, answers, strict=True):
+        assert answer["path"] == line["path"]
+        best, *others = answer["predictions"]
+        assert best["species"] == line["predicted"]
+        assert best["probability"] == pytest.approx(float(line["probability"]), abs=1e-5)
+        shares = [entry["probability"] for entry in (best, *others)]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(1, abs=1e-5)
+        assert {entry["species"] for entry in (best, *others)} == set(SPECIES)
+
+
+def test_a_line_a_photo_for_people(leafgraft: Callable[..., Said], trained_run: Path) -> None:
+    line = predictions(trained_run)[0]
+    said = leafgraft("predict", trained_run / "model", line["path"], "--top", 1)
+    assert (said.status, said.err) == (0, "")
+    assert said.out == f"{line['path']}: {line['predicted']} {100 * float(line['probability']):.1f} %\n"
+
+
+def test_no_tensorflow_is_loaded_for_it(trained_run: Path, garden: Path) -> None:
+    photo = next((garden / "fern").iterdir())
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, "predict", trained_run, photo],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"{photo}: ")
+    assert done.stderr == "[]\n"
+
+
+def test_a_folder_and_what_is_broken_in_it(
+    leafgraft: Callable[..., Said], refused: Callable[..., str], trained_run: Path, garden: Path, tmp_path: Path
+) -> None:
+    broken = write_broken(tmp_path / "photos", next((garden / "fern").iterdir()))
+    (tmp_path / "photos" / ".hidden").touch()
+    said = leafgraft("predict", trained_run, tmp_path / "photos", "--json")
+    assert said.status == 0
+    answers = {Path(answer["path"]).name: answer for answer in json.loads(said.out)["photos"]}
+    assert set(answers) == set(broken) - {"folder.jpg"}  # which is empty
+    assert answers["empty.jpg"]["problem"] == "empty file"
+    assert {name for name, answer in answers.items() if "predictions" in answer} == {
+        "wrong_ending.jpg",
+        "animated.gif",
+        "cmyk.jpg",
+        "grey16.png",
+    }
+    text = leafgraft("predict", trained_run, tmp_path / "photos").out.splitlines()
+    assert f"{broken['empty.jpg']}: cannot be used: empty file" in text
+    sentence = refused("predict", trained_run, broken["empty.jpg"])
+    assert sentence == f"leafgraft: {broken['empty.jpg']} cannot be used: empty file; name a photo."
+    assert "no such file" in refused("predict", trained_run, tmp_path / "none.jpg")
+    assert "folder.jpg is empty; name a photo" in refused("predict", trained_run, broken["folder.jpg"])
+
+
+def test_models_that_are_none(refused: Callable[..., str], trained_run: Path, garden: Path, tmp_path: Path) -> None:
+    photo = next((garden / "fern").iterdir())
+    for command in (("predict",), ("evaluate",)):
+        assert "is not there; name the folder of a run" in refused(*command, tmp_path / "none", photo)
+        assert "has no saved classifier in it" in refused(*command, garden, photo)
+    shutil.copytree(trained_run / "model", tmp_path / "model")
+    with (tmp_path / "model" / "model.bin").open("rb+") as file:
+        file.seek(5_000_000)
+        byte = file.read(1)[0]
+        file.seek(5_000_000)
+        file.write(bytes([byte ^ 1]))
+    for command in (("predict",), ("evaluate",)):
+        assert "model.bin is missing or damaged; use another copy" in refused(*command, tmp_path / "model", photo)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from leafgraft.cli.screen import Bars, bars, classes_of, epoch_line
+from leafgraft.errors import UserError
+
+ROW = {"stage": "frozen", "epoch": 3, "loss": 0.41, "accuracy": 0.881, "val_accuracy": 0.9, "seconds": 1.25}
+
+
+def test_a_line_an_epoch() -> None:
+    assert epoch_line(ROW, 30) == "epoch 3 of 30, head alone: loss 0.410, accuracy 88.1 %, validation 90.0 % (1.2 s)"
+    fine = ROW | {"stage": "fine", "val_accuracy": None}
+    assert epoch_line(fine, 30) == "epoch 3 of 30, fine-tuning: loss 0.410, accuracy 88.1 % (1.2 s)"
+    assert epoch_line(ROW | {"stage": "scratch"}, 30).startswith("epoch 3, from scratch: ")
+
+
+def test_classes_are_split_at_commas() -> None:
+    assert classes_of(None) is None
+    assert classes_of(" rose, water lily ,,tulip") == ["rose", "water lily", "tulip"]
+    for nothing in ("", " , "):
+        with pytest.raises(UserError, match="--classes names no species"):
+            classes_of(nothing)
+
+
+def test_what_was_over_at_once_is_not_mentioned(capfd: pytest.CaptureFixture[str]) -> None:
+    with bars() as progress:
+        progress("Counting", 1, 2)
+        progress("Counting", 2, 2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_lasted_is_mentioned_once_on_standard_error(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bars, "PATIENCE", 0.0)
+    with bars() as progress:
+        progress("Fetching", 10, 0)  # the total is not known yet
+        progress("Fetching", 15, 0)
+        assert list(progress.track("Counting", iter(range(1500)), 1500)) == list(range(1500))
+        progress("Fetching", 20, 20)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert [line for line in err.splitlines() if " in " in line] == ["Counting: 1,500 in 0 s", "Fetching: 20 in 0 s"]

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import Said
+from leafgraft.photos.garden import draw
+from photos_broken import PROBLEMS, write_broken
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the test's own, and no network."""
+    monkeypatch.setenv("LEAFGRAFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LEAFGRAFT_OFFLINE", "1")
+    return tmp_path / "cache"
+
+
+def blob(species: str, seed: int) -> Image.Image:
+    """A small photo, bluish or reddish, that no other seed has."""
+    grain = np.random.default_rng(seed).integers(0, 120, (5, 4, 3), dtype=np.uint8)
+    grain[..., 2 if species == "bluebell" else 0] += 120
+    return Image.fromarray(grain).resize((96, 80), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def three_hundred(tmp_path: Path) -> Path:
+    """270 good photos and 30 odd files in ten ways, as three careless people might have handed them in."""
+    for number in range(270):
+        species = ("bluebell", "poppy")[number % 2]
+        path = tmp_path / "photos" / species / f"{number:03d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blob(species, number).save(path, quality=95)
+    for number, species in enumerate(("bluebell", "poppy", "poppy")):
+        write_broken(tmp_path / "photos" / species / f"phone {number}", blob(species, 1000 + number))
+    return tmp_path / "photos"
+
+
+def test_three_hundred_photos_of_which_thirty_are_odd(
+    leafgraft: Callable[..., Said], three_hundred: Path, weights: Path, tmp_path: Path
+) -> None:
+    said = leafgraft(
+        *("train", three_hundred, "-o", tmp_path / "run", "--epochs-frozen", 1, "--epochs-fine", 0),
+        *("--val-fraction", 0, "--test-fraction", 0.9, "--weights", weights, "--json"),
+    )
+    assert said.status == 0, said.err
+    assert "282 photos of 2 species: 28 to train on, 254 held out for the test. 18 left out, each with its" in said.err
+    assert "epoch 1 of 1, head alone: loss " in said.err
+    assert said.out.count("\n") == 1
+    metrics = json.loads(said.out)
+    assert metrics["run"] == str(tmp_path / "run")
+    assert metrics["test"]["n"] == 254
+    with (tmp_path / "run" / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        lines = {Path(line["path"]): line for line in csv.DictReader(file)}
+    assert len(lines) == 300
+    for folder in ("bluebell/phone 0", "poppy/phone 1", "poppy/phone 2"):
+        for name, problem in PROBLEMS.items():
+            line = lines[three_hundred / folder / name]
+            assert line["problem"].startswith(problem)
+            assert (line["problem"] == "") == (problem == "") == (line["split"] in ("train", "test"))
+    assert sum(line["problem"] != "" for line in lines.values()) == 18
+    assert sum(line["split"] == "train" for line in lines.values()) == 28
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two species of three photos each."""
+    for species in ("fern", "oak"):
+        (tmp_path / "photos" / species).mkdir(parents=True)
+        for seed in range(3):
+            draw(species, seed, (64, 64)).save(tmp_path / "photos" / species / f"{seed}.jpg")
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--classes", "fern,rose"), 'no species "rose" in {photos}: it has fern, oak.'),
+        (("--classes", "fern"), "single species, fern: a classifier needs at least two."),
+        (("--classes", ","), "--classes names no species"),
+        (("--val-fraction", 1.5), "The fractions val=1.5 and test=0.15 have to be at least 0 and below 1 together."),
+        (("--test-fraction", "nan"), "The fractions val=0.15 and test=nan"),
+        (("--unfreeze", 176), "--unfreeze goes from 0 to 175, the number of layers of ResNet50. Received: 176."),
+        (("--unfreeze", -1), "Received: -1."),
+        (("--recipe", "secret"), "There is no recipe 'secret'; choose classic."),
+        (("--epochs-frozen", 0, "--epochs-fine", 0), "at least one epoch is needed"),
+        (("--weights", "{photos}/none.h5"), "none.h5"),
+        (("--weights", "{photos}/fern/0.jpg"), "0.jpg"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    refused: Callable[..., str], photos: Path, tmp_path: Path, options: tuple[object, ...], sentence: str
+) -> None:
+    options = tuple(str(option).format(photos=photos) for option in options)
+    assert sentence.format(photos=photos) in refused("train", photos, "-o", tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_photos_that_are_too_few(refused: Callable[..., str], photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert f"There is no folder or CSV {tmp_path / 'none'}" in refused("train", tmp_path / "none", "-o", run)
+    (tmp_path / "void").mkdir()
+    assert f"{tmp_path / 'void'} is empty" in refused("train", tmp_path / "void", "-o", run)
+    for path in photos.rglob("[12].jpg"):
+        path.unlink()
+    assert "Too few photos for one each in train, val, test: fern (1 photo), oak (1 photo)" in refused(
+        "train", photos, "-o", run
+    )
+    shutil.rmtree(photos / "oak")
+    assert "a single species, fern" in refused("train", photos, "-o", run)
+    (photos / "fern" / "0.jpg").write_text("no photo at all", encoding="utf-8")
+    assert "None of the 1 files in" in refused("train", photos, "-o", run)
+
+
+def test_places_that_are_taken(refused: Callable[..., str], photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "run.json").write_text("precious", encoding="utf-8")
+    sentence = (
+        f"leafgraft: {tmp_path / 'old'} exists and is not empty; choose another folder, or remove this one first."
+    )
+    assert refused("train", photos, "-o", tmp_path / "old") == sentence
+    assert refused("compare", photos, "-o", tmp_path / "old") == sentence
+    assert (tmp_path / "old" / "run.json").read_text(encoding="utf-8") == "precious"
+    assert "is a file" in refused("train", photos, "-o", tmp_path / "old" / "run.json")
+    assert "would pass for a species" in refused("train", photos, "-o", photos / "run")
+
+
+def test_no_weights_and_no_network(refused: Callable[..., str], photos: Path, tmp_path: Path, cache: Path) -> None:
+    sentence = refused("train", photos, "-o", tmp_path / "run")
+    assert "could not be fetched (LEAFGRAFT_OFFLINE is set)" in sentence
+    assert "--weights FILE" in sentence
+    assert str(cache) in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_table_that_is_none(refused: Callable[..., str], photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("file,species\na.jpg,fern\n", encoding="utf-8")
+    assert "has no column path and no column label" in refused("train", tmp_path / "list.csv", "-o", tmp_path / "run")
+    (tmp_path / "list.csv").write_text("path,label\nnone.jpg,fern\nvoid.jpg,oak\n", encoding="utf-8")
+    assert "none.jpg: no such file" in refused("train", tmp_path / "list.csv", "-o", tmp_path / "run")
+
+
+def test_a_comparison_that_makes_no_sense(refused: Callable[..., str], photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert "--equal is seconds or epochs. Received: 'money'." in refused(
+        "compare", photos, "-o", run, "--equal", "money"
+    )
+    assert "needs photos held out" in refused("compare", photos, "-o", run, "--test-fraction", 0)
+    assert "Received: 176." in refused("compare", photos, "-o", run, "--unfreeze", 176)

@@ -1,0 +1,131 @@
+"""What several rooms of the tests share: a small garden, the real weights, one real training, the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leafgraft import imagenet, run
+from leafgraft.cli import main
+from leafgraft.photos.garden import grow
+from leafgraft.recipes import CLASSIC
+
+SPECIES = ("cactus", "fern", "sunflower")
+"""What `trained` has learned to tell apart, of the ten species of `garden`."""
+
+SHORT = dataclasses.replace(CLASSIC, epochs_frozen=4, epochs_fine=1, unfreeze=10)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Keras convert its variables to arrays in the way that NumPy 2 warns of."""
+    config.addinivalue_line(
+        "filterwarnings", "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    )
+
+
+@pytest.fixture(scope="session")
+def garden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight drawn photographs each of ten species."""
+    return grow(tmp_path_factory.mktemp("garden") / "garden", per_species=8, seed=1)
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """The real ImageNet weights, through the ordinary cache."""
+    return imagenet.fetch()
+
+
+@pytest.fixture(scope="session")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Activations of this session alone, which a second training on the same photos finds again."""
+    return tmp_path_factory.mktemp("bank")
+
+
+@pytest.fixture(scope="session")
+def settings(weights: Path, bank: Path) -> run.Settings:
+    """What `trained` was asked for."""
+    return run.Settings(SHORT, SPECIES, val_fraction=0.25, test_fraction=0.25, weights=weights, bank=bank)
+
+
+@pytest.fixture(scope="session")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trained") / "run"
+
+
+@pytest.fixture(scope="session")
+def trained(garden: Path, settings: run.Settings, _folder: Path) -> run.Trained:
+    """One real training over both stages."""
+    result = run.train(garden, _folder, settings)
+    assert result.metrics["test"]["accuracy"] > 0.6  # else the other tests would compare noise with noise
+    return result
+
+
+@pytest.fixture(scope="session")
+def trained_run(trained: run.Trained, _folder: Path) -> Path:
+    """The folder that `trained` left; only to be read."""
+    return _folder
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command ended with: its status and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def leafgraft(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """The command line in this process, where TensorFlow need not be imported anew."""
+
+    def call(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["leafgraft", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        status = leaving.value.code
+        assert isinstance(status, int)
+        return Said(status, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def refused(leafgraft: Callable[..., Said]) -> Callable[..., str]:
+    """A command that ends with status 2 and one sentence; returns the sentence."""
+
+    def call(*arguments: object) -> str:
+        said = leafgraft(*arguments)
+        assert said.status == 2, said
+        assert said.out == ""
+        assert "Traceback" not in said.err
+        *_, last = lines = said.err.splitlines()
+        assert [line.startswith("leafgraft: ") for line in lines] == [False] * (len(lines) - 1) + [True], said.err
+        assert last[-1] in ".!?"
+        return last
+
+    return call
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A real file system of its own with room for as many kilobytes as the test's parameter says, 1024 by default."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    size: Any = getattr(request, "param", 1024)
+    try:
+        mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(place)], check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount")
+    if mounting.returncode:
+        pytest.skip("mounting a file system takes a privilege that these tests run without")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leafgraft import bundle, run
+from leafgraft.bundle import Bundle
+from leafgraft.errors import UserError
+from leafgraft.photos import centre
+
+IN_A_NEW_PROCESS = """
+import sys
+import numpy as np
+from leafgraft import PlantClassifierTransferLearning
+from leafgraft.photos.dataset import Dataset
+pixels, model, answer = sys.argv[1:]
+classifier = PlantClassifierTransferLearning.load(model)
+np.savez(answer, probabilities=classifier.predict_proba(np.load(pixels)), classes=classifier.classes)
+"""
+
+
+@pytest.fixture
+def copy(trained_run: Path, tmp_path: Path) -> Path:
+    """A bundle that may be spoiled; its large files are links to those of the run."""
+    shutil.copytree(trained_run / "model", tmp_path / "model", copy_function=os.link)
+    return tmp_path / "model"
+
+
+def spoil(path: Path) -> None:
+    """Flip a bit in the middle of a file, which is first parted from the run's own."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+
+
+def test_every_file_has_its_digest(trained_run: Path) -> None:
+    folder = trained_run / "model"
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["format"] == 1
+    names = {path.name for path in folder.iterdir()} - {"manifest.json"}
+    assert names == {"model.keras", "model.xml", "model.bin", "labels.json", "card.md"}
+    assert manifest["sha256"] == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    assert "cactus" in (folder / "card.md").read_text(encoding="utf-8")
+
+
+def test_the_same_numbers_in_a_new_process(trained: run.Trained, trained_run: Path, tmp_path: Path) -> None:
+    test = trained.found.test
+    assert test is not None
+    canvases = [test.canvas(i) for i in range(len(test))]
+    expected = trained.classifier.predict_proba(test)
+    np.save(tmp_path / "pixels.npy", np.stack([centre(canvas) for canvas in canvases]))
+    subprocess.run(
+        [sys.executable, "-c", IN_A_NEW_PROCESS, tmp_path / "pixels.npy", trained_run, tmp_path / "answer.npz"],
+        check=True,
+    )
+    with np.load(tmp_path / "answer.npz") as answer:
+        assert tuple(answer["classes"]) == trained.found.classes
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+    for batch in (1, 4):  # and without Keras, whole batches or not
+        np.testing.assert_allclose(Bundle(trained_run, batch=batch).predict_proba(canvases), expected, atol=1e-5)
+
+
+def test_a_run_and_its_model_are_the_same_bundle(trained_run: Path) -> None:
+    assert bundle.find(trained_run) == bundle.find(str(trained_run / "model")) == trained_run / "model"
+    assert bundle.labels(trained_run) == Bundle(trained_run).classes == ("cactus", "fern", "sunflower")
+
+
+def test_no_photos_make_no_rows(trained_run: Path) -> None:
+    assert Bundle(trained_run).predict_proba([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.xml", "model.bin", "labels.json", "card.md"])
+def test_a_damaged_file_is_noticed(copy: Path, name: str) -> None:
+    bundle.verify(copy)
+    spoil(copy / name)
+    with pytest.raises(UserError, match=f"{name} is missing or damaged; use another copy"):
+        Bundle(copy)
+
+
+def test_a_missing_file_is_noticed(copy: Path) -> None:
+    (copy / "model.bin").unlink()
+    with pytest.raises(UserError, match=r"model\.bin is missing or damaged"):
+        Bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"manifest\.json is damaged"),
+        ("[]", r"manifest\.json is damaged"),
+        ('{"format": 1}', r"manifest\.json is damaged"),
+        ('{"format": 1, "sha256": {}}', r"model\.keras is missing or damaged"),
+        ('{"format": 2, "sha256": {}}', "has the format 2, and this version reads 1; update"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_noticed(copy: Path, text: str, message: str) -> None:
+    (copy / "manifest.json").unlink()
+    (copy / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        Bundle(copy)
+
+
+def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere is not there; name the folder of a run"):
+        Bundle(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="has no saved classifier in it"):
+        Bundle(tmp_path)
+
+
+def model(units: int, seed: int = 0) -> Any:
+    """A small classifier of two species, with about as many kilobytes of weights as 28 units have."""
+    from leafgraft._tensorflow import keras
+
+    keras.utils.set_random_seed(seed)
+    photo = keras.Input((224, 224, 3), name="photo")
+    hidden = keras.layers.Dense(units, activation="relu")(keras.layers.GlobalAveragePooling2D()(photo / 255.0))
+    return keras.Model(photo, keras.layers.Dense(2, activation="softmax")(hidden))
+
+
+def test_an_earlier_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path) -> None:
+    grey = [np.full((256, 256, 3), 90, np.uint8)]
+    first, second = model(8), model(8, seed=1)
+    bundle.write(tmp_path / "model", first, ("a", "b"), "# one\n")
+    before = Bundle(tmp_path / "model").predict_proba(grey)
+    bundle.write(tmp_path / "model", second, ("Röschen", "r\udcf6se"))  # as a folder is called whose name is not UTF-8
+    after = Bundle(tmp_path / "model")
+    assert after.classes == ("Röschen", "r\udcf6se")
+    assert not np.allclose(after.predict_proba(grey), before)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match="mine exists and is no saved classifier"):
+        bundle.write(tmp_path / "mine", first, ("a", "b"))
+
+
+def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file.model cannot be written"):
+        bundle.write(tmp_path / "file" / "model", model(8), ("a", "b"))
+
+
+# In kilobytes: no room for the Keras file of 250; room for that but not for OpenVINO's as well.
+@pytest.mark.parametrize("tiny_disk", [128, 320], indirect=True)
+def test_a_full_disk_is_said_and_leaves_nothing(tiny_disk: Path) -> None:
+    with pytest.raises(UserError, match=r"model cannot be written.*free some space"):
+        bundle.write(tiny_disk / "model", model(9_000), ("a", "b"))
+    assert list(tiny_disk.iterdir()) == []

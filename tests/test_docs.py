@@ -1,0 +1,150 @@
+"""What the documents say of the code must be so."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import typer
+
+from leafgraft.cli.main import app
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "leafgraft"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(group: Any, name: str = "leafgraft") -> Iterator[tuple[str, set[str]]]:
+    """Every command of the program, a group of commands included, with its options."""
+    yield name, {option for parameter in group.params for option in parameter.opts} | {"-h", "--help"}
+    for word, command in getattr(group, "commands", {}).items():
+        yield from commands(command, f"{name} {word}")
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def named_command(text: str) -> str:
+    """The longest command that a line calls; its first word after ``leafgraft`` must be one."""
+    words = text.split()
+    name = " ".join(words[:2])
+    assert name in COMMANDS, f"there is no command {name!r}"
+    longer = " ".join(words[:3])
+    return longer if longer in COMMANDS else name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_to_files(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    for target in targets:
+        if not target.startswith(("http://", "https://", "mailto:", "#")):
+            assert (page.parent / target.partition("#")[0]).is_file(), f"{page.name} links to {target}"
+
+
+def test_commands_of_the_readme_exist_and_take_the_options_shown() -> None:
+    lines = [line.partition(" #")[0] for block in blocks(README, "bash") for line in block.splitlines()]
+    calls = [line for line in lines if line.startswith("leafgraft ")]
+    assert len(calls) >= 5
+    for call in [*calls, *re.findall(r"`(leafgraft [^`]+)`", README)]:
+        options = COMMANDS[named_command(call)]
+        unknown = {word.partition("=")[0] for word in call.split() if word.startswith("-")} - options
+        assert not unknown, f"{call!r} has no option {unknown}"
+
+
+def test_every_option_that_the_readme_mentions_exists() -> None:
+    known = set().union(*COMMANDS.values())
+    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
+    assert mentioned
+    assert mentioned <= known
+
+
+def test_the_python_of_the_readme_compiles_and_imports_what_exists() -> None:
+    found = blocks(README, "python")
+    assert found
+    for block in found:
+        compile(block, "README.md", "exec")
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(str(node.module))
+                assert {alias.name for alias in node.names} <= {*dir(module), *getattr(module, "__all__", ())}
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(README.splitlines()) < 200
+
+
+ROOMS = [
+    (name, number)
+    for number, line in enumerate(ARCHITECTURE.splitlines())
+    if line.startswith("| `")
+    for name in re.findall(r"`([\w/]+\.py)`", line.split("|")[1])
+]
+
+
+def test_the_table_of_rooms_lists_every_module_once_and_no_other() -> None:
+    modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    assert sorted(name for name, _ in ROOMS) == sorted(modules)
+
+
+def test_the_picture_of_the_flow_is_well_formed() -> None:
+    picture = ElementTree.parse(ROOT / "docs" / "architecture.svg").getroot()
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def imported(path: Path, *, when_loaded: bool = False) -> set[str]:
+    """Names of all that a file imports, inside functions as well or only when it is loaded."""
+    names: set[str] = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if when_loaded else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_imports_go_upwards_in_the_table_of_rooms() -> None:
+    rows = dict(ROOMS)
+    for name, row in ROOMS:
+        for target in imported(PACKAGE / name, when_loaded=True):
+            parts = target.split(".")
+            for length in range(len(parts), 1, -1):
+                module = "/".join(parts[1:length]) + ".py"
+                if parts[0] == "leafgraft" and module in rows:
+                    assert rows[module] <= row, f"{name} imports {module}, which stands below it"
+                    break
+
+
+def test_photos_know_nothing_of_networks() -> None:
+    foreign = ("keras", "tensorflow", "openvino", "leafgraft.network", "leafgraft.engine", "leafgraft._tensorflow")
+    for path in (PACKAGE / "photos").rglob("*.py"):
+        assert not [name for name in imported(path) if name.startswith(foreign)], path
+
+
+def test_nothing_imports_the_command_line() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        if (PACKAGE / "cli") not in path.parents and path.name != "__main__.py":
+            assert not [name for name in imported(path) if name.startswith("leafgraft.cli")], path
+
+
+def test_loading_the_command_line_loads_no_tensorflow() -> None:
+    code = "import leafgraft.cli.main, leafgraft.bundle, sys; print({'keras', 'tensorflow'}.isdisjoint(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "True"
