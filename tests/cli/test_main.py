@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ COMMANDS = [
     ("weights", "status"),
     ("weights", "fetch"),
     ("weights", "path"),
+    ("bank",),
+    ("bank", "status"),
+    ("bank", "clear"),
 ]
 
 
@@ -54,6 +58,10 @@ def test_help_teaches_by_example(leafgraft: Callable[..., Said], command: tuple[
 def test_every_command_is_in_the_list(leafgraft: Callable[..., Said]) -> None:
     listed = leafgraft("--help").out.split("Commands:")[1]
     assert [line.split()[0] for line in listed.strip().splitlines()] == list(dict.fromkeys(c[0] for c in COMMANDS))
+
+
+def test_version(leafgraft: Callable[..., Said]) -> None:
+    assert leafgraft("--version").out == f"leafgraft {metadata.version('leafgraft')}\n"
 
 
 def test_python_m_leafgraft() -> None:

@@ -6,11 +6,12 @@ import errno
 import io
 import sys
 import traceback
-from typing import NoReturn
+from importlib import metadata
+from typing import Annotated, NoReturn
 
 import typer
 
-from leafgraft.cli import compare, demo, doctor, evaluate, garden, predict, train, weights
+from leafgraft.cli import bank, compare, demo, doctor, evaluate, garden, predict, train, weights
 from leafgraft.cli.screen import say
 from leafgraft.errors import OrderError, UserError
 from leafgraft.photos import UnreadablePhoto
@@ -32,6 +33,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"leafgraft {metadata.version('leafgraft')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(  # noqa: D103 - a docstring would take the place of the help above
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
@@ -39,6 +57,7 @@ app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
 app.command("garden")(garden.garden)
 app.add_typer(weights.app, name="weights")
+app.add_typer(bank.app, name="bank")
 app.command("doctor")(doctor.doctor)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -134,3 +135,35 @@ class Bank:
             np.memmap(self._file(i), self._dtype, "r", shape=(self._count, *shape))
             for i, shape in enumerate(self.shapes)
         )
+
+
+def banks(root: Path) -> list[dict[str, Any]]:
+    """What lies in the folder of all banks: for each folder, shapes of a row, rows and bytes; largest first."""
+    found = []
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        try:
+            about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        rows = (folder / "rows").stat().st_size // KEY_BYTES if (folder / "rows").exists() else 0
+        found.append({"folder": str(folder), "shapes": about.get("shapes"), "rows": rows, "bytes": size})
+    return sorted(found, key=lambda bank: -bank["bytes"])
+
+
+def clear(root: Path) -> tuple[int, list[str]]:
+    """Remove all banks, except those that a process is filling.
+
+    Returns:
+        How many bytes were freed, and the folders that were left alone.
+    """
+    freed, busy = 0, []
+    for bank in banks(root):
+        folder = Path(bank["folder"])
+        try:
+            with filelock.FileLock(folder / "lock", timeout=0):
+                shutil.rmtree(folder)
+                freed += bank["bytes"]
+        except filelock.Timeout:
+            busy.append(str(folder))
+    return freed, busy
