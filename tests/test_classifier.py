@@ -313,7 +313,7 @@ class TestKeywords:
                 (tmp_path / side / name).mkdir(parents=True)
                 for seed in range(count):
                     draw(name, seed + 50 * (side == "test"), (80, 64)).save(tmp_path / side / name / f"{seed}.png")
-        data = ready._data(tmp_path, train=True)
+        data = ready._data(tmp_path)
         assert len(data) == 6
         ready.train_with_frozen_base(data, epochs=1, augment=False, verbose=0)
         assert ready.evaluate(tmp_path)["n"] == 3

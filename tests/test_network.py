@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from leafgraft import network
 from leafgraft.errors import UserError
+from leafgraft.recipes import RESNET_LAYERS
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def photos() -> NDArray[np.uint8]:
 def test_base_is_resnet50_without_its_top(base: Any) -> None:
     original = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(224, 224, 3))
     assert [layer.name for layer in base.layers[1:]] == [layer.name for layer in original.layers[1:]]
-    assert len(base.layers) == network.RESNET_LAYERS == 175
+    assert len(base.layers) == RESNET_LAYERS == 175
     assert base.count_params() == original.count_params() == 23_587_712
     assert base.output.shape == (None, 7, 7, 2048)
 

@@ -84,8 +84,12 @@ def write(folder: Path, model: Any, classes: tuple[str, ...], card: str = "") ->
         if folder.exists():
             old = temporary.with_name(temporary.name + "-old")
             folder.rename(old)
-            temporary.rename(folder)
-            shutil.rmtree(old)
+            try:
+                temporary.rename(folder)
+            except BaseException:
+                old.rename(folder)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
         else:
             temporary.rename(folder)
     except OSError as error:

@@ -14,7 +14,7 @@ from leafgraft._tensorflow import keras
 from leafgraft.engine import stages
 from leafgraft.engine.history import EpochLog
 from leafgraft.errors import OrderError, UserError
-from leafgraft.inputs import Labels, Photos, as_dataset, as_pixels, class_weights, unnamed
+from leafgraft.inputs import Labels, Photos, Side, as_dataset, as_pixels, class_weights, photos_in, unnamed
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import Dataset
 from leafgraft.photos.decode import centre
@@ -48,8 +48,8 @@ class PlantClassifierTransferLearning:
     where a folder names them. Preprocessing happens inside the model: never scale or centre photos yourself.
 
     While layers are frozen their results for a photo do not change, so they are computed once for each view of each
-    photo and kept on disk (`leafgraft.engine.bank`); the epochs then cost only the layers that learn. The mathematics
-    is that of ``model.fit``.
+    photo and kept on disk (`leafgraft.engine.bank`); the epochs then cost only the layers that learn. What they
+    see is a fixed number of random views of each photo, where ``model.fit`` with a generator would draw new ones.
 
     Attributes:
         num_classes: how many species there are.
@@ -80,7 +80,8 @@ class PlantClassifierTransferLearning:
             class_names: names of the species, if they are known now.
             batch_norm: "frozen" keeps BatchNorm as ImageNet left it in fine-tuning; "train" does what the literal
                 recipe does, which spoils its statistics on few photos.
-            seed: of the head's weights, the dropout, the shuffling and the choice of views.
+            seed: of the head's weights, the dropout, the shuffling and the choice of views. It is set for Python, NumPy
+                and TensorFlow alike, as ``keras.utils.set_random_seed`` does.
             bank: folder for the activation banks; by default in the user's cache.
 
         Raises:
@@ -98,8 +99,10 @@ class PlantClassifierTransferLearning:
         self.classes: tuple[str, ...] | None = tuple(class_names) if class_names is not None else None
         self.history: list[dict[str, Any]] = []
         self.model: keras.Model | None = None
+        self._weights = weights
         self._bank = Path(bank) if bank is not None else imagenet.cache_dir() / "bank"
         self._compiled_for = ""
+        self._loaded = False
         keras.utils.set_random_seed(seed)
         self.base_model: keras.Model = network.resnet50()
         if weights is not None:
@@ -144,6 +147,7 @@ class PlantClassifierTransferLearning:
         validation_split: float = 0.0,
         batch_size: int = CLASSIC.batch_size,
         augment: bool | Augmentation = True,
+        views: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
@@ -160,6 +164,8 @@ class PlantClassifierTransferLearning:
             batch_size: photos a step.
             augment: whether epochs show random views (rotation to 20 degrees, shifts to 0.2, flip) or centre crops;
                 or other ranges.
+            views: how many random views of each photo are kept to draw from; by default 3 to 6, by the number of
+                photos.
             class_weight: the weight of each species in the loss by label or name, or "balanced".
             callbacks: Keras callbacks.
             verbose: as in Keras' ``fit``.
@@ -177,7 +183,8 @@ class PlantClassifierTransferLearning:
             raise OrderError("Call freeze_base_model() before train_with_frozen_base(): the base is not frozen.")
         return self._train(
             "frozen", model, X_train, y_train, epochs=epochs, validation_data=validation_data,
-            validation_split=validation_split, batch_size=batch_size, augment=augment, class_weight=class_weight,
+            validation_split=validation_split, batch_size=batch_size, augment=augment, views=views,
+            class_weight=class_weight,
             callbacks=callbacks, verbose=verbose, progress=progress,
         )  # fmt: skip
 
@@ -212,6 +219,7 @@ class PlantClassifierTransferLearning:
         validation_split: float = 0.0,
         batch_size: int = CLASSIC.batch_size,
         augment: bool | Augmentation = True,
+        views: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
@@ -225,7 +233,8 @@ class PlantClassifierTransferLearning:
         model = self._ready("train_fine_tuning", "fine_tune", "fine")
         return self._train(
             "fine", model, X_train, y_train, epochs=epochs, validation_data=validation_data,
-            validation_split=validation_split, batch_size=batch_size, augment=augment, class_weight=class_weight,
+            validation_split=validation_split, batch_size=batch_size, augment=augment, views=views,
+            class_weight=class_weight,
             callbacks=callbacks, verbose=verbose, progress=progress,
         )  # fmt: skip
 
@@ -241,18 +250,22 @@ class PlantClassifierTransferLearning:
         validation_split: float,
         batch_size: int,
         augment: bool | Augmentation,
+        views: int | None,
         class_weight: Mapping[Any, float] | str | None,
         callbacks: Sequence[keras.callbacks.Callback] | None,
         verbose: int | str,
         progress: Progress | None,
     ) -> keras.callbacks.History:
-        for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        for name, value in (("epochs", epochs), ("batch_size", batch_size), ("views", views or 1)):
             if not isinstance(value, int | np.integer) or value < 1:
                 raise UserError(f"{name} must be a whole number, 1 or more. Received: {value!r}.")
-        data = self._data(X, y, train=True)
+        data = self._data(X, y)
+        if data.classes != unnamed(self.num_classes):
+            self.classes = data.classes
         validation: Dataset | None = None
         if validation_data is not None:
-            validation = self._data(*(validation_data if isinstance(validation_data, tuple) else (validation_data,)))
+            pair = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            validation = self._data(*pair, side="val")
         elif validation_split:
             data, validation = data.divide(validation_split, self.seed)
         return stages.fit(
@@ -262,7 +275,7 @@ class PlantClassifierTransferLearning:
             bank=self._bank,
             epochs=epochs,
             batch_size=batch_size,
-            views=views_per_photo(len(data)),
+            views=views or views_per_photo(len(data)),
             augmentation=augment if isinstance(augment, Augmentation) else CLASSIC.augmentation if augment else None,
             class_weight=class_weights(class_weight, data),
             # Every call shuffles in its own way, and the same calls in the same order shuffle alike.
@@ -279,15 +292,19 @@ class PlantClassifierTransferLearning:
         """The probability of each species for each photo.
 
         Args:
-            X: photos; see the class. A folder's or data set's labels play no part.
+            X: photos; see the class. Of a folder, all photos, in the order of their paths.
             progress: told how many photos are done.
 
         Returns:
             float32 (n, num_classes); every row adds up to 1.
+
+        Raises:
+            OrderError: nothing has been learned yet.
+            UserError: the photos are unfit; a file in the folder cannot be read.
         """
-        model = self._head("predict_proba")
+        model = self._learned("predict_proba")
         if isinstance(X, str | Path):
-            X = self._data(X)
+            X = photos_in(Path(X))
         data: Dataset | NDArray[np.uint8] = X if isinstance(X, Dataset) else as_pixels(X)
         parts = []
         for start in range(0, len(data), 32):
@@ -311,9 +328,9 @@ class PlantClassifierTransferLearning:
         Returns:
             What `leafgraft.verdict.metrics.score` returns: accuracy with its 95 % interval, macro F1 and more.
         """
-        self._head("evaluate")
-        data = self._data(X, y)
-        return score(data.labels, self.predict_proba(data), groups=np.array(data.keys))
+        self._learned("evaluate")
+        data = self._data(X, y, side="test")
+        return score(data.labels, self.predict_proba(data), groups=data.groups)
 
     def fit(
         self,
@@ -328,7 +345,7 @@ class PlantClassifierTransferLearning:
         verbose: int | str = "auto",
         progress: Progress | None = None,
     ) -> PlantClassifierTransferLearning:
-        """The whole walk, from the frozen base to the fine-tuned classifier.
+        """The whole walk, from the frozen base to the fine-tuned classifier; a second call goes on from there.
 
         Args:
             X_train: photos; see the class.
@@ -354,7 +371,7 @@ class PlantClassifierTransferLearning:
             "verbose": verbose,
             "progress": progress,
         }
-        data = self._data(X_train, y_train, train=True)
+        data = self._data(X_train, y_train)
         self.freeze_base_model()
         if self.model is None:
             self.add_custom_head()
@@ -394,12 +411,14 @@ class PlantClassifierTransferLearning:
         """
         from leafgraft import comparison
 
-        data = self._data(X_train, y_train, train=True)
+        data = self._data(X_train, y_train)
         if test_data is None:
             data, test = data.divide(0.25, self.seed)
         else:
-            test = self._data(*(test_data if isinstance(test_data, tuple) else (test_data,)))
-        return comparison.compare(data, test, recipe=recipe, equal=equal, seed=self.seed, progress=progress)
+            test = self._data(*(test_data if isinstance(test_data, tuple) else (test_data,)), side="test")
+        return comparison.compare(
+            data, test, recipe=recipe, equal=equal, seed=self.seed, weights=self._weights, progress=progress
+        )
 
     def save(self, path: str | Path, *, card: str = "") -> Path:
         """Write the classifier as a bundle; see `leafgraft.bundle`.
@@ -413,26 +432,30 @@ class PlantClassifierTransferLearning:
         """
         from leafgraft import bundle
 
-        model = self._head("save")
+        model = self._learned("save")
         return bundle.write(Path(path), model, self.classes or unnamed(self.num_classes), card)
 
     @classmethod
-    def load(cls, path: str | Path) -> PlantClassifierTransferLearning:
+    def load(cls, path: str | Path, **settings: Any) -> PlantClassifierTransferLearning:
         """Read a classifier that `save` or ``leafgraft train`` wrote.
 
         Args:
             path: a bundle, or the folder of a run.
+            settings: ``batch_norm``, ``seed`` and ``bank``, as for the class.
 
         Raises:
             UserError: there is none, or it is damaged.
         """
         from leafgraft import bundle
 
-        folder, classes = bundle.find(path), bundle.labels(path)
+        folder = bundle.find(path)
         bundle.verify(folder)
-        classifier = cls(len(classes), weights=None, class_names=classes)
+        classes = bundle.labels(folder)
+        names = None if classes == unnamed(len(classes)) else classes
+        classifier = cls(len(classes), weights=None, class_names=names, **settings)
         model = network.without_xla(keras.models.load_model(folder / bundle.KERAS, safe_mode=True))
         classifier.model, classifier.base_model = model, network.base_of(model)
+        classifier._loaded = True
         return classifier
 
     def summary(self) -> str:
@@ -462,6 +485,13 @@ class PlantClassifierTransferLearning:
             raise OrderError(f"Call add_custom_head() before {caller}(): there is no model yet.")
         return self.model
 
+    def _learned(self, caller: str) -> keras.Model:
+        model = self._head(caller)
+        stepped = model.compiled and int(model.optimizer.iterations) > 0  # also by the user's own model.fit
+        if not (self.history or self._loaded or stepped):
+            raise OrderError(f"Call train_with_frozen_base() before {caller}(): the head has not learned anything yet.")
+        return model
+
     def _compile(self, rate: float, caller: str) -> None:
         model = self._head(caller)
         model.compile(
@@ -477,8 +507,11 @@ class PlantClassifierTransferLearning:
             raise OrderError(f"Call {before}() before {caller}(): the model is not compiled for it.")
         return model
 
-    def _data(self, X: Photos, y: Labels = None, *, train: bool = False) -> Dataset:
-        data = as_dataset(X, y, self.num_classes, self.classes, train=train)
-        if self.classes is None and data.classes != unnamed(self.num_classes):
-            self.classes = data.classes
+    def _data(self, X: Photos, y: Labels = None, *, side: Side = "train") -> Dataset:
+        data = as_dataset(X, y, self.num_classes, self.classes, side=side)
+        if self.classes is None and side != "train" and data.classes != unnamed(self.num_classes):
+            raise UserError(
+                "This classifier was trained on numbers and knows no names: pass integers or one-hot labels, or make "
+                "it with class_names."
+            )
         return data

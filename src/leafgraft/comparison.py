@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from leafgraft import imagenet, network
 from leafgraft._tensorflow import keras
 from leafgraft.classifier import PlantClassifierTransferLearning
+from leafgraft.engine import stages
 from leafgraft.photos.dataset import Dataset
 from leafgraft.progress import Progress
-from leafgraft.recipes import Recipe
+from leafgraft.recipes import Recipe, views_per_photo
 from leafgraft.verdict.compare import Curve, difference, verdict_sentence
 from leafgraft.verdict.metrics import Interval, accuracy_interval
 
@@ -50,7 +53,7 @@ class Outcome:
     def of(cls, curve: Curve, test: Dataset, probabilities: NDArray[np.float32]) -> Outcome:
         """Judge a training by its answers to the test photos."""
         correct = probabilities.argmax(axis=1) == test.labels
-        return cls(curve, correct, float(correct.mean()), accuracy_interval(correct, groups=test.keys))
+        return cls(curve, correct, float(correct.mean()), accuracy_interval(correct, groups=test.groups))
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def compare(
     recipe: Recipe,
     equal: Equal = "seconds",
     seed: int = 0,
+    weights: str | Path | None = "imagenet",
     progress: Progress | None = None,
 ) -> Comparison:
     """Train both from nothing and compare them.
@@ -118,22 +122,25 @@ def compare(
         recipe: settings of the transfer.
         equal: what is held equal.
         seed: of both trainings.
+        weights: of the transfer, as for the class.
         progress: told how far each lasting step is.
     """
-    with tempfile.TemporaryDirectory(prefix="leafgraft-") as bank:
+    with temporary_bank() as bank:
         stopwatch = _Stopwatch()
-        classifier = PlantClassifierTransferLearning(len(data.classes), class_names=data.classes, seed=seed, bank=bank)
+        classifier = PlantClassifierTransferLearning(
+            len(data.classes), weights=weights, class_names=data.classes, seed=seed, bank=bank
+        )
         stopwatch.start()
         classifier.fit(data, recipe=recipe, validation_data=test, callbacks=[stopwatch], verbose=0, progress=progress)
         curve = curve_of(TRANSFER, classifier, stopwatch.elapsed)
         transfer = Outcome.of(curve, test, classifier.predict_proba(test, progress=progress))
-        scratch = from_scratch(data, test, test, curve, recipe, equal, seed=seed, bank=Path(bank), progress=progress)
-    return Comparison.between(scratch, transfer, basis_of(equal, curve), test.keys)
+        scratch = from_scratch(data, test, test, curve, recipe, equal, seed=seed, bank=bank, progress=progress)
+    return Comparison.between(scratch, transfer, basis_of(equal, curve), test.groups)
 
 
 def from_scratch(
     data: Dataset,
-    watched: Dataset | None,
+    watched: Dataset,
     test: Dataset,
     against: Curve,
     recipe: Recipe,
@@ -170,6 +177,9 @@ def from_scratch(
     limit = against.seconds[-1] if equal == "seconds" else None
     stopwatch = _Stopwatch(limit, progress, on_epoch=lambda: on_epoch(classifier.history[-1] | {"stage": SCRATCH}))
     stopwatch.start()
+    assert classifier.model is not None
+    views = range(views_per_photo(len(data)))
+    stages.Store(network.cut(classifier.model), bank).feed(data, views, recipe.augmentation, progress)
     classifier.train_fine_tuning(
         data,
         epochs=10_000 if equal == "seconds" else len(against.epochs),
@@ -178,16 +188,25 @@ def from_scratch(
         augment=recipe.augmentation,
         callbacks=[stopwatch],
         verbose=0,
+        progress=progress if equal == "epochs" else None,  # the stopwatch tells of seconds
     )
     curve = curve_of(SCRATCH, classifier, stopwatch.elapsed)
     return Outcome.of(curve, test, classifier.predict_proba(test, progress=progress))
 
 
+@contextmanager
+def temporary_bank() -> Iterator[Path]:
+    """A bank that begins empty and is removed; what a killed process left of one, `bank clear` removes."""
+    root = imagenet.cache_dir() / "bank"
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="temporary-", dir=root, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def curve_of(name: str, classifier: PlantClassifierTransferLearning, elapsed: list[float]) -> Curve:
-    """The curve of a training with validation photos; without them, of the accuracy on those it trained on."""
+    """The curve of a training that was followed on photos held out."""
     rows = classifier.history
-    key = "val_accuracy" if rows and rows[0]["val_accuracy"] is not None else "accuracy"
-    return Curve(name, elapsed, [row["epoch"] for row in rows], [row[key] for row in rows])
+    return Curve(name, elapsed, [row["epoch"] for row in rows], [row["val_accuracy"] for row in rows])
 
 
 def basis_of(equal: Equal, curve: Curve) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,15 @@ from leafgraft.photos.folder import scan
 Photos = NDArray[Any] | str | Path | Dataset
 """Pixels (n, 224, 224, 3), a folder or CSV, or a data set."""
 
+Side = Literal["train", "val", "test"]
+"""What photos are for."""
+
 Labels = NDArray[Any] | Sequence[int] | Sequence[str] | None
 """One-hot (n, k), integers (n,), names (n,), or None where the photos bring their own."""
 
 
 def as_dataset(
-    photos: Photos, labels: Labels, num_classes: int, classes: tuple[str, ...] | None, *, train: bool = False
+    photos: Photos, labels: Labels, num_classes: int, classes: tuple[str, ...] | None, *, side: Side = "train"
 ) -> Dataset:
     """Check photos and labels, and put them into one form.
 
@@ -32,8 +35,7 @@ def as_dataset(
         labels: see `Labels`.
         num_classes: how many species the classifier tells apart.
         classes: their names, if they are known.
-        train: whether they are to be trained on: of a folder with train/, val/ and test/ then only train/ is taken,
-            and otherwise all but train/.
+        side: what they are for. Of a folder or CSV that is split already, only that side is taken.
 
     Returns:
         A data set with ``num_classes`` classes; species without a name are called "class 0", "class 1", ...
@@ -44,7 +46,7 @@ def as_dataset(
     if isinstance(photos, str | Path):
         if labels is not None:
             raise UserError(f"{photos} names the species of its photos itself; leave y out.")
-        data = _of_folder(Path(photos), classes, train)
+        data = _of_folder(Path(photos), classes, side)
     elif isinstance(photos, Dataset):
         if labels is not None:
             raise UserError("A Dataset brings its labels itself; leave y out.")
@@ -107,13 +109,16 @@ def _array(values: Any, what: str) -> NDArray[Any]:
         raise UserError(f"{what} must make one array. Received: a sequence of things of different shapes.") from None
 
 
-def _of_folder(source: Path, classes: tuple[str, ...] | None, train: bool) -> Dataset:
-    photos = [photo for photo in scan(source, classes=classes) if not photo.problem]
+def _of_folder(source: Path, classes: tuple[str, ...] | None, side: Side) -> Dataset:
+    photos = [photo for photo in scan(source, fewest=2 if side == "train" else 1) if not photo.problem]
     if any(photo.split for photo in photos):
-        photos = [photo for photo in photos if (photo.split == "train") == train]
+        photos = [photo for photo in photos if (photo.split or "train") == side]
     if not photos:
-        raise UserError(f"{source} has no photos {'to train on' if train else 'besides those in train/'}; add some.")
-    return Dataset.of_photos(photos, classes or tuple(sorted({photo.label for photo in photos})))
+        raise UserError(f"{source} is split already and has no photos for {side}; add some, or name another folder.")
+    shown = {photo.label for photo in photos}
+    if classes is not None and (shown - set(classes) or (side == "train" and shown != set(classes))):
+        raise UserError(f"{source} shows {', '.join(sorted(shown))}; the classifier tells apart {', '.join(classes)}.")
+    return Dataset.of_photos(photos, classes or tuple(sorted(shown)))
 
 
 def unnamed(num_classes: int) -> tuple[str, ...]:
@@ -128,6 +133,8 @@ def _of_arrays(
         raise UserError(f"Labels must have the shape (n,) or (n, {num_classes}). Received: shape {labels.shape}.")
     if len(labels) != len(pixels):
         raise UserError(f"There are {len(pixels)} photos but {len(labels)} labels; give one label a photo.")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.ndim == 2:
         numbers = _of_one_hot(labels, num_classes)
     elif all(isinstance(label, str) for label in labels):
@@ -196,3 +203,16 @@ def class_weights(given: Mapping[Any, float] | str | None, data: Dataset) -> dic
     if unknown := [key for key in given if key not in order]:
         raise UserError(f"class_weight names {unknown[0]!r}, which is none of {', '.join(data.classes)}.")
     return {order[key]: float(weight) for key, weight in given.items()}
+
+
+def photos_in(source: Path) -> Dataset:
+    """All photos in a folder or CSV, whatever they show, in the order of `scan`.
+
+    Raises:
+        UserError: there is none, or one of them cannot be read.
+    """
+    photos = scan(source, fewest=1)
+    for photo in photos:
+        if photo.problem:
+            raise UserError(f"{photo.path} cannot be used: {photo.problem}; take it out of {source}.")
+    return Dataset.of_photos(photos, sorted({photo.label for photo in photos}))

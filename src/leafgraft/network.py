@@ -17,9 +17,6 @@ import numpy as np
 from leafgraft._tensorflow import keras
 from leafgraft.errors import UserError
 
-RESNET_LAYERS = 175
-"""Layers of ResNet50 without its top, the input among them."""
-
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 """Mean of the ImageNet photos in the order blue, green, red, on the scale 0-255 (``keras.applications.resnet50``)."""
 
@@ -84,10 +81,10 @@ def unfreeze_last(base: keras.Model, count: int, batch_norm: BatchNorm = "frozen
     Raises:
         UserError: the count is outside 0-175.
     """
-    if not 0 <= count <= len(base.layers):
+    if not isinstance(count, int | np.integer) or not 0 <= count <= len(base.layers):
         raise UserError(
             f"num_layers_unfreeze must be a whole number from 0 to {len(base.layers)}, "
-            f"the number of layers of ResNet50. Received: {count}."
+            f"the number of layers of ResNet50. Received: {count!r}."
         )
     first = len(base.layers) - count
     for position, layer in enumerate(base.layers):

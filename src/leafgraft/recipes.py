@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from leafgraft.photos.augment import Augmentation
 
+RESNET_LAYERS = 175
+"""Layers of ResNet50 without its top, the input among them."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -42,7 +45,7 @@ CLASSIC = Recipe(
     batch_size=32,
     augmentation=Augmentation(rotation=20.0, shift=0.2, flip=True),
 )
-"""The six blocks of the assignment, to the letter."""
+"""The schedule, rates, depth and augmentation of the assignment."""
 
 RECIPES = {recipe.name: recipe for recipe in (CLASSIC,)}
 

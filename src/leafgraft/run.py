@@ -15,10 +15,10 @@ from __future__ import annotations
 import hashlib
 import shlex
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from leafgraft import imagenet
 from leafgraft.errors import UserError
-from leafgraft.files import write_csv, write_json
+from leafgraft.files import sha256, write_csv, write_json
 from leafgraft.machine import Clock, peak_rss_mb, versions
 from leafgraft.photos import Photo, scan, write_manifest
 from leafgraft.photos.dataset import Dataset
@@ -147,9 +147,7 @@ class Trained:
     elapsed: list[float]
 
 
-def train(
-    source: Path, folder: Path, settings: Settings, watch: Watch = Watch(), *, curve_on_test: bool = False
-) -> Trained:
+def train(source: Path, folder: Path, settings: Settings, watch: Watch = Watch()) -> Trained:
     """Train a classifier and write down everything about it.
 
     Args:
@@ -157,43 +155,12 @@ def train(
         folder: where the run is written; must not exist, or be empty.
         settings: what is asked for.
         watch: who is told.
-        curve_on_test: whether, where there are no validation photos, the history follows the test photos. Nothing is
-            chosen by them.
 
     Raises:
         UserError: the photos or the folder are unfit, or the weights cannot be had.
     """
-    require_new(folder, source)
-    clock = Clock()
-    with clock("scan"):
-        found = gather(source, settings, watch.progress)
-    watch.say(described(found))
-    with clock("weights"):
-        weights = imagenet.fetch(settings.weights, progress=watch.progress)
-    with clock("tensorflow"), under_way(watch.progress, "Loading TensorFlow"):
-        from leafgraft.classifier import PlantClassifierTransferLearning
-    record = record_of(source, settings, found)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", record | {"status": "running"})
-    write_manifest(folder / "manifest.csv", found.photos)
-    try:
-        with clock("build"), under_way(watch.progress, "Building the network"):
-            classifier = PlantClassifierTransferLearning(
-                len(found.classes),
-                weights=weights,
-                class_names=found.classes,
-                seed=settings.seed,
-                bank=settings.bank,
-            )
-        watched = found.test if found.val is None and curve_on_test else found.val
-        elapsed = _fit(classifier, found.train, watched, settings.recipe, folder, clock, watch)
-        metrics = _finish(classifier, found, record, folder, clock, watch.progress)
-    except BaseException as error:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        write_json(folder / "run.json", record | {"status": "failed", "reason": reason})
-        raise
-    write_json(folder / "run.json", record | {"status": "finished"})
-    return Trained(classifier, found, metrics, elapsed)
+    with _begun(source, folder, settings, watch) as begun:
+        return _train(begun, watch, begun.found.val)
 
 
 def compare(
@@ -202,7 +169,8 @@ def compare(
     """Train as `train` does, then from random weights for as long, and write down both.
 
     The bank begins empty, so that the seconds of the transfer hold all its work. Adds ``comparison.png`` and
-    ``comparison.json`` to the run.
+    ``comparison.json`` to the run. Where there are no validation photos, the history follows the test photos; nothing
+    is chosen by them.
 
     Args:
         source: see `train`.
@@ -216,25 +184,78 @@ def compare(
     """
     if settings.test_fraction == 0 and gather(source, settings).test is None:
         raise UserError("A comparison needs photos held out for the test; give --test-fraction a value above 0.")
-    require_new(folder, source)
-    with tempfile.TemporaryDirectory(prefix="leafgraft-") as bank:
-        trained = train(source, folder, replace(settings, bank=Path(bank)), watch, curve_on_test=True)
-        from leafgraft import comparison
-
-        found, classifier = trained.found, trained.classifier
-        assert found.test is not None  # it was looked for above
-        curve = comparison.curve_of(comparison.TRANSFER, classifier, trained.elapsed)
-        watch.say(f"Now from random weights, at {comparison.basis_of(equal, curve)}.")
-        probabilities = classifier.predict_proba(found.test, progress=watch.progress)
-        transfer = comparison.Outcome.of(curve, found.test, probabilities)
-        scratch = comparison.from_scratch(
-            found.train, found.val or found.test, found.test, curve, settings.recipe, equal,
-            seed=settings.seed, bank=Path(bank), progress=watch.progress, on_epoch=watch.epoch,
-        )  # fmt: skip
-    outcome = comparison.Comparison.between(scratch, transfer, comparison.basis_of(equal, curve), found.test.keys)
-    plots.comparison([outcome.scratch.curve, outcome.transfer.curve], folder / "comparison.png", outcome.sentence)
-    write_json(folder / "comparison.json", outcome.as_dict())
+    with _begun(source, folder, settings, watch) as begun:
+        found, test = begun.found, begun.found.test
+        assert test is not None  # it was looked for above
+        with under_way(watch.progress, "Loading TensorFlow"):
+            from leafgraft import comparison
+        with comparison.temporary_bank() as bank:
+            cold = replace(begun, settings=replace(settings, bank=bank))
+            trained = _train(cold, watch, found.val or test)
+            curve = comparison.curve_of(comparison.TRANSFER, trained.classifier, trained.elapsed)
+            watch.say(f"Now from random weights, at {comparison.basis_of(equal, curve)}.")
+            probabilities = trained.classifier.predict_proba(test, progress=watch.progress)
+            transfer = comparison.Outcome.of(curve, test, probabilities)
+            scratch = comparison.from_scratch(
+                found.train, found.val or test, test, curve, settings.recipe, equal,
+                seed=settings.seed, bank=bank, progress=watch.progress, on_epoch=watch.epoch,
+            )  # fmt: skip
+        outcome = comparison.Comparison.between(scratch, transfer, comparison.basis_of(equal, curve), test.groups)
+        plots.comparison([outcome.scratch.curve, outcome.transfer.curve], folder / "comparison.png", outcome.sentence)
+        write_json(folder / "comparison.json", outcome.as_dict())
     return trained, outcome
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A run whose photos and weights are at hand and whose folder is there."""
+
+    folder: Path
+    settings: Settings
+    found: Gathered
+    weights: Path
+    record: dict[str, Any]
+    clock: Clock
+
+
+@contextmanager
+def _begun(source: Path, folder: Path, settings: Settings, watch: Watch) -> Iterator[_Begun]:
+    """Begin a run, and write down how it ended."""
+    require_new(folder, source)
+    clock = Clock()
+    with clock("scan"):
+        found = gather(source, settings, watch.progress)
+    watch.say(described(found))
+    with clock("weights"):
+        weights = imagenet.fetch(settings.weights, progress=watch.progress)
+    record = record_of(source, settings, found)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "run.json", record | {"status": "running"})
+    try:
+        write_manifest(folder / "manifest.csv", found.photos)
+        yield _Begun(folder, settings, found, weights, record, clock)
+    except BaseException as error:
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        write_json(folder / "run.json", record | {"status": "failed", "reason": reason})
+        raise
+    write_json(folder / "run.json", record | {"status": "finished"})
+
+
+def _train(begun: _Begun, watch: Watch, watched: Dataset | None) -> Trained:
+    found, settings, clock = begun.found, begun.settings, begun.clock
+    with clock("tensorflow"), under_way(watch.progress, "Loading TensorFlow"):
+        from leafgraft.classifier import PlantClassifierTransferLearning
+    with clock("build"), under_way(watch.progress, "Building the network"):
+        classifier = PlantClassifierTransferLearning(
+            len(found.classes),
+            weights=begun.weights,
+            class_names=found.classes,
+            seed=settings.seed,
+            bank=settings.bank,
+        )
+    elapsed = _fit(classifier, found.train, watched, settings.recipe, begun.folder, clock, watch)
+    metrics = _finish(classifier, found, begun.record, begun.folder, clock, watch.progress)
+    return Trained(classifier, found, metrics, elapsed)
 
 
 def _fit(
@@ -286,7 +307,7 @@ def _finish(
             if data is None:
                 continue
             probabilities = classifier.predict_proba(data, progress=progress)
-            metrics[name] = score(data.labels, probabilities, groups=[photo.group for photo in found.side(name)])
+            metrics[name] = score(data.labels, probabilities, groups=data.groups)
             lines += predictions(found.side(name), probabilities, found.classes)
             if name == "test" or found.test is None:
                 matrix = confusion(data.labels, probabilities.argmax(axis=1), len(found.classes))
@@ -294,6 +315,7 @@ def _finish(
     write_csv(folder / "predictions.csv", PREDICTIONS, lines)
     if classifier.history:
         plots.curves(classifier.history, folder / "curves.png")
+    write_json(folder / "metrics.json", metrics)  # before anything else can go wrong
     with clock("save"), under_way(progress, "Saving the classifier and checking it"):
         classifier.save(folder / "model", card=_card(found, record, metrics, folder))
     metrics |= {"seconds": clock.seconds | {"total": clock.total()}, "peak_rss_mb": peak_rss_mb()}
@@ -363,7 +385,9 @@ def record_of(source: Path, settings: Settings, found: Gathered) -> dict[str, An
         "classes": list(found.classes),
         "counts": dict(Counter(photo.split for photo in found.photos if not photo.problem)),
         "data_sha256": hashlib.sha256("\n".join(content).encode()).hexdigest(),
-        "weights": imagenet.status() if settings.weights is None else str(settings.weights),
+        "weights": imagenet.status()
+        if settings.weights is None
+        else {"file": str(settings.weights), "sha256": sha256(settings.weights)},
         "garden": (source / "garden.json").is_file(),
         "versions": versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -375,6 +399,7 @@ def _card(found: Gathered, record: dict[str, Any], metrics: dict[str, Any], fold
     for photo in found.photos:
         if photo.split:
             counts[photo.label][photo.split] += 1
+    fetched = "source" in record["weights"]
     return card(
         CardFacts(
             name=folder.name,
@@ -383,8 +408,10 @@ def _card(found: Gathered, record: dict[str, Any], metrics: dict[str, Any], fold
             score=metrics.get("test") or metrics.get("val") or {},
             recipe=record["recipe"]["name"],
             preprocessing="shorter side to 256 pixels, centre crop of 224 x 224, RGB 0-255; the rest is in the model",
-            weights_source="ResNet50 trained on ImageNet, as published with Keras",
-            weights_licence="MIT (Keras Applications)",
+            weights_source="ResNet50 trained on ImageNet, as published with Keras"
+            if fetched
+            else "a file of the user's",
+            weights_licence="MIT (Keras Applications)" if fetched else "that of the file",
             command=record["command"],
             seed=record["seed"],
             garden=record["garden"],

@@ -56,3 +56,10 @@ def test_a_folder_of_ones_own_is_left_alone(refused: Callable[..., str], tmp_pat
     assert "something other than a garden" in refused("demo", "-o", tmp_path / "demo")
     (tmp_path / "file").touch()
     assert f"{tmp_path / 'file'} may not be read or written (File exists)" in refused("demo", "-o", tmp_path / "file")
+
+
+def test_a_run_of_ones_own_is_left_alone(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"photos": "photos", "garden": false}', encoding="utf-8")
+    assert "run is not from an earlier demo; choose another folder" in refused("demo", "-o", tmp_path)
+    assert (tmp_path / "run" / "run.json").exists()

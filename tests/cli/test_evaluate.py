@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conftest import SPECIES, Said
 from leafgraft import run
+from leafgraft.photos import read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -27,12 +30,12 @@ def test_it_finds_the_figures_of_the_run(
 ) -> None:
     said = leafgraft("evaluate", trained_run, test_photos, "--json")
     assert said.status == 0
-    assert said.err == "1 of 7 files could not be used; `leafgraft train` would list them with their reasons.\n"
+    assert said.err.splitlines() == [f"left out: {test_photos.parent / 'broken.jpg'}: empty file"]
     assert said.out.count("\n") == 1
     figures = json.loads(said.out)
     for name, value in trained.metrics["test"].items():
         assert figures[name] == pytest.approx(value, abs=1e-5), name
-    assert figures["left_out"] == 1
+    assert figures["left_out"] == {"unreadable": 1, "trained_on": 0}
     assert sum(count for *_, count in figures["most_confused"]) == round((1 - figures["accuracy"]) * 6)
 
 
@@ -52,3 +55,17 @@ def test_species_that_it_has_not_learned(
     assert "shows bamboo, dahlia, lavender, maple, oak and more, which" in sentence
     assert f"it knows {', '.join(SPECIES)}." in sentence
     assert "There is no folder or CSV" in refused("evaluate", trained_run, tmp_path / "none")
+
+
+def test_what_it_was_trained_on_does_not_count(
+    leafgraft: Callable[..., Said], refused: Callable[..., str], trained_run: Path, garden: Path, tmp_path: Path
+) -> None:
+    split = json.loads(leafgraft("evaluate", trained_run, trained_run / "manifest.csv", "--json").out)
+    assert (split["n"], split["left_out"]["trained_on"]) == (6, 18)
+    for species in ("cactus", "fern"):
+        shutil.copytree(garden / species, tmp_path / "photos" / species)
+    whole = json.loads(leafgraft("evaluate", trained_run, tmp_path / "photos", "--json").out)
+    assert (whole["n"], whole["left_out"]["trained_on"]) == (8, 8)
+    rows = read_manifest(trained_run / "manifest.csv")
+    write_manifest(tmp_path / "again.csv", [replace(row, split="") for row in rows if row.split == "train"])
+    assert "was trained on all photos in" in refused("evaluate", trained_run, tmp_path / "again.csv")

@@ -9,7 +9,7 @@ ROW = {"stage": "frozen", "epoch": 3, "loss": 0.41, "accuracy": 0.881, "val_accu
 
 
 def test_a_line_an_epoch() -> None:
-    assert epoch_line(ROW, 30) == "epoch 3 of 30, head alone: loss 0.410, accuracy 88.1 %, validation 90.0 % (1.2 s)"
+    assert epoch_line(ROW, 30) == "epoch 3 of 30, head alone: loss 0.410, accuracy 88.1 %, held out 90.0 % (1.2 s)"
     fine = ROW | {"stage": "fine", "val_accuracy": None}
     assert epoch_line(fine, 30) == "epoch 3 of 30, fine-tuning: loss 0.410, accuracy 88.1 % (1.2 s)"
     assert epoch_line(ROW | {"stage": "scratch"}, 30).startswith("epoch 3, from scratch: ")

@@ -87,7 +87,7 @@ def photos(tmp_path: Path) -> Path:
         (("--classes", ","), "--classes names no species"),
         (("--val-fraction", 1.5), "The fractions val=1.5 and test=0.15 have to be at least 0 and below 1 together."),
         (("--test-fraction", "nan"), "The fractions val=0.15 and test=nan"),
-        (("--unfreeze", 176), "--unfreeze goes from 0 to 175, the number of layers of ResNet50. Received: 176."),
+        (("--unfreeze", 176), "--unfreeze goes from 0 to 175, ResNet50's number of layers. Received: 176."),
         (("--unfreeze", -1), "Received: -1."),
         (("--recipe", "secret"), "There is no recipe 'secret'; choose classic."),
         (("--epochs-frozen", 0, "--epochs-fine", 0), "at least one epoch is needed"),

@@ -114,7 +114,10 @@ def test_a_given_split_is_kept() -> None:
 
 def test_validation_is_taken_from_train_when_only_test_is_given() -> None:
     train = photos({"rose": 20, "tulip": 10}, side="train")
-    test = [replace(photo, split="test", group="t" + photo.group) for photo in photos({"rose": 4, "tulip": 4})]
+    test = [
+        replace(photo, split="test", sha256="t" + photo.sha256, group="t" + photo.group)
+        for photo in photos({"rose": 4, "tulip": 4})
+    ]
     after = split([*train, *test], val=0.2)
     assert sides(after, "rose") == {"train": 16, "val": 4, "test": 4}
     assert sides(after, "tulip") == {"train": 8, "val": 2, "test": 4}
@@ -127,7 +130,10 @@ def test_both_are_taken_from_train_when_only_that_is_given() -> None:
 
 def test_photos_without_a_side_are_drawn_before_those_given_to_train() -> None:
     given = photos({"rose": 10}, side="train")
-    free = [replace(photo, split="", group="free" + photo.group) for photo in photos({"rose": 10})]
+    free = [
+        replace(photo, split="", sha256="free" + photo.sha256, group="free" + photo.group)
+        for photo in photos({"rose": 10})
+    ]
     after = split([*given, *free])
     assert all(photo.split == "train" for photo in after[:10])
     assert sides(after, "rose") == {"train": 14, "val": 3, "test": 3}
@@ -162,3 +168,17 @@ def test_a_species_that_is_only_tested_cannot_be_learned() -> None:
 def test_impossible_fractions_are_refused(val: float, test: float) -> None:
     with pytest.raises(UserError, match="fractions"):
         split(photos({"rose": 10}), val=val, test=test)
+
+
+def test_copies_of_what_is_tested_on_are_not_trained_on() -> None:
+    photos = [Photo(Path(f"{name}.jpg"), "rose", "train", sha256=name, group=name) for name in "abc"]
+    photos += [Photo(Path(f"{name}.jpg"), "iris", "train", sha256=name, group=name) for name in "def"]
+    photos += [
+        Photo(Path("copy.jpg"), "rose", "test", sha256="a", group="a"),
+        Photo(Path("x.jpg"), "iris", "test", "x"),
+    ]
+    result = {photo.path.name: photo for photo in split(photos, val=0, test=0.2)}
+    assert result["a.jpg"].split == ""
+    assert result["a.jpg"].problem == "same bytes as copy.jpg, in test"
+    assert result["copy.jpg"].split == "test"
+    assert result["b.jpg"].split == "train"

@@ -1,4 +1,4 @@
-"""The command line: one small file per command, and here what they share."""
+"""The command line: one small file per command; what they share is in `screen`."""
 
 from __future__ import annotations
 

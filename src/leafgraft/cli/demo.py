@@ -15,6 +15,7 @@ from leafgraft.bundle import Bundle
 from leafgraft.cli.compare import compared
 from leafgraft.cli.screen import Debug, Json, Weights, bars, result, say
 from leafgraft.cli.train import verdict
+from leafgraft.errors import UserError
 from leafgraft.photos import centre, load_canvas
 from leafgraft.photos.garden import SPECIES, draw, grow
 from leafgraft.recipes import CLASSIC
@@ -56,7 +57,7 @@ def demo(
     settings = dataclasses.replace(SETTINGS, weights=weights)
     content = _earlier(folder, garden, settings)
     if content is None:
-        shutil.rmtree(folder, ignore_errors=True)
+        _make_way(folder, garden)
         _, content = compared(garden, folder, settings, "seconds")
     else:
         say(f"{folder} holds this very training already; remove it to train again.")
@@ -70,6 +71,23 @@ def demo(
         verdict(content),
     ]
     result("\n".join(lines), {**content, "sample": named}, json)
+
+
+def _make_way(folder: Path, garden: Path) -> None:
+    """Remove an earlier demo's run, and nothing else.
+
+    Raises:
+        UserError: something else lies there.
+    """
+    if not folder.exists():
+        return
+    try:
+        record = json_module.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = {}
+    if not (record.get("garden") and record.get("photos") == str(garden.absolute())):
+        raise UserError(f"{folder} is not from an earlier demo; choose another folder with -o.")
+    shutil.rmtree(folder)
 
 
 def _earlier(folder: Path, garden: Path, settings: run.Settings) -> dict[str, Any] | None:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from leafgraft.bundle import Bundle
+from leafgraft.bundle import Bundle, find
 from leafgraft.cli.screen import Debug, Json, bars, result, say
 from leafgraft.errors import UserError
-from leafgraft.photos import scan
+from leafgraft.photos import Photo, read_manifest, scan
 from leafgraft.photos.dataset import Dataset
 from leafgraft.verdict.metrics import confusion, most_confused, score, sentence
 
@@ -33,27 +33,41 @@ def evaluate(
     """
     bundle = Bundle(model, batch=8)
     with bars() as progress:
-        found = scan(photos, progress=lambda done, total: progress("Reading the photos", done, total))
-        usable = [photo for photo in found if not photo.problem]
-        foreign = sorted({photo.label for photo in usable} - set(bundle.classes))
+        found = scan(photos, fewest=1, progress=lambda done, total: progress("Reading the photos", done, total))
+        unseen = _unseen([photo for photo in found if not photo.problem], model)
+        if not unseen:
+            raise UserError(f"{model} was trained on all photos in {photos}; name others.")
+        foreign = sorted({photo.label for photo in unseen} - set(bundle.classes))
         if foreign:
             raise UserError(
                 f"{photos} shows {', '.join(foreign[:5])}{' and more' if len(foreign) > 5 else ''}, which {model} "
                 f"has not learned; it knows {', '.join(bundle.classes)}."
             )
-        data = Dataset.of_photos(usable, bundle.classes)
+        data = Dataset.of_photos(unseen, bundle.classes)
         canvases = (data.canvas(i) for i in range(len(data)))
         probabilities = bundle.predict_proba(progress.track("Naming the plants", canvases, len(data)))
-    figures = score(data.labels, probabilities, groups=[photo.group for photo in usable])
+    figures = score(data.labels, probabilities, groups=data.groups)
     pairs = most_confused(confusion(data.labels, probabilities.argmax(axis=1), len(bundle.classes)), bundle.classes)
-    if left_out := len(found) - len(usable):
-        say(
-            f"{left_out} of {len(found)} files could not be used; `leafgraft train` would list them with their reasons."
-        )
+    troubled = [photo for photo in found if photo.problem]
+    for photo in troubled[:5]:
+        say(f"left out: {photo.path}: {photo.problem}")
+    if len(troubled) > 5:
+        say(f"left out: {len(troubled) - 5} more")
+    if trained := len(found) - len(troubled) - len(unseen):
+        say(f"left out: {trained} photos that it was trained on, or that are not on the test side of the split")
     text = sentence(figures, kind="")
-    text += (
-        f"\nMacro F1 {figures['macro_f1']:.3f}, right among the first three {100 * float(str(figures['top3'])):.1f} %."
-    )
+    text += f"\nMacro F1 {figures['macro_f1']:.3f}, right among the first three {100 * figures['top3']:.1f} %."
     for truth, named, count in pairs:
         text += f"\n{count} x {truth} taken for {named}"
+    left_out = {"unreadable": len(troubled), "trained_on": trained}
     result(text, {**figures, "most_confused": pairs, "left_out": left_out}, json)
+
+
+def _unseen(photos: list[Photo], model: Path) -> list[Photo]:
+    """The photos that say something of the classifier: none that its run trained on; the test side of a split."""
+    manifest = find(model).parent / "manifest.csv"
+    rows = read_manifest(manifest) if manifest.is_file() else []
+    trained = {row.sha256 for row in rows if row.split == "train"}
+    for_test = any(photo.split == "test" for photo in photos)
+    sides = ("", "test") if for_test else ("", "val")
+    return [photo for photo in photos if photo.split in sides and photo.sha256 not in trained]

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from leafgraft.bundle import Bundle
 from leafgraft.cli.evaluate import Model
-from leafgraft.cli.screen import Debug, Json, Top, result
+from leafgraft.cli.screen import Debug, Json, Top, bars, result
 from leafgraft.errors import UserError
 from leafgraft.photos import UnreadablePhoto, load_canvas
 
@@ -34,21 +36,32 @@ def predict(
     """
     bundle = Bundle(model)
     answers: list[dict[str, Any]] = []
-    for path in _files(photos):
-        try:
-            row = bundle.predict_proba([load_canvas(path)])[0]
-        except UnreadablePhoto as problem:
-            answers.append({"path": str(path), "problem": str(problem)})
-            continue
-        best = row.argsort()[::-1][:top]
-        named = [{"species": bundle.classes[i], "probability": round(float(row[i]), 6)} for i in best]
-        answers.append({"path": str(path), "predictions": named})
+    with bars() as progress:
+        probabilities = bundle.predict_proba(progress.track("Naming the plants", _readable(photos, answers), 0))
+    rows = iter(probabilities)
+    for answer in answers:
+        if "problem" not in answer:
+            row = next(rows)
+            best = row.argsort()[::-1][:top]
+            answer["predictions"] = [
+                {"species": bundle.classes[i], "probability": round(float(row[i]), 6)} for i in best
+            ]
     if not answers:
         raise UserError(f"{photos[0]} is empty; name a photo, or a folder of photos.")
     if all("problem" in answer for answer in answers):
         first = answers[0]
         raise UserError(f"{first['path']} cannot be used: {first['problem']}; name a photo.")
     result("\n".join(_line(answer) for answer in answers), {"photos": answers}, json)
+
+
+def _readable(photos: list[Path], answers: list[dict[str, Any]]) -> Iterator[NDArray[np.uint8]]:
+    """The canvas of each photo that can be read; each photo, whether it can or not, begins an answer."""
+    for path in _files(photos):
+        answers.append({"path": str(path)})
+        try:
+            yield load_canvas(path)
+        except UnreadablePhoto as problem:
+            answers[-1]["problem"] = str(problem)
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:

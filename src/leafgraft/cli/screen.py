@@ -75,6 +75,8 @@ class Bars:
         for done, item in enumerate(items, start=1):
             yield item
             self(text, done, total)
+        if not total:
+            self(text, 1, 1)
 
 
 @contextmanager
@@ -96,7 +98,7 @@ def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
     number = f"epoch {row['epoch']}" + (f" of {epochs}" if stage != "from scratch" else "")
     text = f"{number}, {stage}: loss {row['loss']:.3f}, accuracy {100 * row['accuracy']:.1f} %"
     if row.get("val_accuracy") is not None:
-        text += f", validation {100 * row['val_accuracy']:.1f} %"
+        text += f", held out {100 * row['val_accuracy']:.1f} %"
     return f"{text} ({row['seconds']:.1f} s)"
 
 

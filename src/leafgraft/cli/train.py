@@ -11,7 +11,7 @@ import typer
 from leafgraft import run
 from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
 from leafgraft.errors import UserError
-from leafgraft.recipes import CLASSIC, RECIPES, Recipe
+from leafgraft.recipes import CLASSIC, RECIPES, RESNET_LAYERS, Recipe
 from leafgraft.verdict.metrics import sentence
 
 Source = Annotated[
@@ -77,8 +77,10 @@ def recipe_of(name: str, epochs_frozen: int, epochs_fine: int, unfreeze: int) ->
     """
     if name not in RECIPES:
         raise UserError(f"There is no recipe {name!r}; choose {' or '.join(RECIPES)}.")
-    if not 0 <= unfreeze <= 175:
-        raise UserError(f"--unfreeze goes from 0 to 175, the number of layers of ResNet50. Received: {unfreeze}.")
+    if not 0 <= unfreeze <= RESNET_LAYERS:
+        raise UserError(
+            f"--unfreeze goes from 0 to {RESNET_LAYERS}, ResNet50's number of layers. Received: {unfreeze}."
+        )
     if epochs_frozen + epochs_fine == 0:
         raise UserError("--epochs-frozen and --epochs-fine are both 0; at least one epoch is needed to learn anything.")
     return dataclasses.replace(RECIPES[name], epochs_frozen=epochs_frozen, epochs_fine=epochs_fine, unfreeze=unfreeze)

@@ -20,6 +20,8 @@ import filelock
 import numpy as np
 from numpy.typing import NDArray
 
+from leafgraft.files import write_json
+
 KEY_BYTES = 32
 
 
@@ -30,6 +32,10 @@ def row_key(content: str, view: int) -> bytes:
 
 def _open_to_extend(path: Path) -> BinaryIO:
     return path.open("r+b" if path.exists() else "w+b")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 class Bank:
@@ -55,20 +61,20 @@ class Bank:
         self.folder.mkdir(parents=True, exist_ok=True)
         about = self.folder / "about.json"
         if not about.exists():
-            about.write_text(
-                json.dumps({"settings": settings, "shapes": self.shapes, "dtype": dtype}), encoding="utf-8"
-            )
-        self._places: dict[bytes, int] = {}
+            write_json(about, {"settings": settings, "shapes": self.shapes, "dtype": dtype})
+        self._places: dict[bytes, int]
         self._pending: list[bytes] = []
         self._refresh()
 
     def _refresh(self) -> None:
-        """Read the keys; a last one that was cut off does not count, and neither does one that came twice."""
+        """Read the keys; those that were cut off do not count, nor those whose data are gone."""
         path = self.folder / "rows"
         keys = path.read_bytes() if path.exists() else b""
-        for place in range(len(keys) // KEY_BYTES):
+        held = [_size(self._file(i)) // self._row_bytes(i) for i in range(len(self.shapes))]
+        self._count = min(len(keys) // KEY_BYTES, *held)
+        self._places = {}
+        for place in range(self._count):
             self._places.setdefault(keys[place * KEY_BYTES : (place + 1) * KEY_BYTES], place)
-        self._count = len(keys) // KEY_BYTES
 
     def _file(self, tensor: int) -> Path:
         return self.folder / f"tensor_{tensor}"
@@ -115,8 +121,10 @@ class Bank:
             file.write(b"".join(self._pending))
             file.flush()
             os.fsync(file.fileno())
+        for place, key in enumerate(self._pending, start=self._count):
+            self._places.setdefault(key, place)
+        self._count += len(self._pending)
         self._pending.clear()
-        self._refresh()
 
     def _row_bytes(self, tensor: int) -> int:
         return math.prod(self.shapes[tensor]) * self._dtype.itemsize
@@ -140,14 +148,15 @@ class Bank:
 def banks(root: Path) -> list[dict[str, Any]]:
     """What lies in the folder of all banks: for each folder, shapes of a row, rows and bytes; largest first."""
     found = []
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+    for about in sorted(root.rglob("about.json")):
         try:
-            about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        rows = (folder / "rows").stat().st_size // KEY_BYTES if (folder / "rows").exists() else 0
-        found.append({"folder": str(folder), "shapes": about.get("shapes"), "rows": rows, "bytes": size})
+            shapes = json.loads(about.read_text(encoding="utf-8"))["shapes"]
+        except (OSError, ValueError, KeyError):
+            shapes = []
+        folder = about.parent
+        size = sum(_size(path) for path in folder.iterdir())
+        rows = _size(folder / "rows") // KEY_BYTES
+        found.append({"folder": str(folder), "shapes": shapes, "rows": rows, "bytes": size})
     return sorted(found, key=lambda bank: -bank["bytes"])
 
 

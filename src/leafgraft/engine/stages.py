@@ -6,16 +6,18 @@ import collections
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
 from leafgraft.engine.bank import Bank, row_key
-from leafgraft.engine.prefix import Engine, convert, fingerprint
+from leafgraft.engine.prefix import ENGINE, Engine, convert, fingerprint
 from leafgraft.machine import cores
 from leafgraft.network import Halves, cut
 from leafgraft.photos.augment import Augmentation
@@ -30,13 +32,13 @@ class Feed:
     """A data set as rows of a bank.
 
     Attributes:
-        bank: where the rows are.
+        tensors: the rows of the bank, (rows, *shape) each, mapped into memory.
         places: int64 (n, v): the row of each of the v views of each of the n photos.
         targets: float32 (n, classes), one-hot.
         weights: float32 (n,), or None.
     """
 
-    bank: Bank
+    tensors: tuple[NDArray[Any], ...]
     places: NDArray[np.int64]
     targets: NDArray[np.float32]
     weights: NDArray[np.float32] | None = None
@@ -53,9 +55,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             batch_size: photos a batch.
             seed: of the shuffling and the choice of views; None keeps the order and takes the first view.
         """
-        super().__init__(workers=1, max_queue_size=4)
+        super().__init__()
         self._feed, self._batch_size = feed, batch_size
-        self._tensors = feed.bank.tensors()
         self._chance = None if seed is None else np.random.default_rng(seed)
         self._order = np.arange(len(feed.places))
         self._view = np.zeros(len(feed.places), np.int64)
@@ -67,7 +68,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         rows = self._feed.places[chosen, self._view[chosen]]
-        inputs = tuple(tensor[rows].astype(np.float32) for tensor in self._tensors)
+        inputs = tuple(tensor[rows].astype(np.float32) for tensor in self._feed.tensors)
         batch = (inputs[0] if len(inputs) == 1 else inputs, self._feed.targets[chosen])
         return batch if self._feed.weights is None else (*batch, self._feed.weights[chosen])
 
@@ -130,7 +131,9 @@ def fit(
     # The optimizer is the model's own, so that a second call goes on where the first one ended, and what a callback
     # does to the rate of `model` counts.
     if not model.optimizer.built:
-        model.optimizer.build(halves.suffix.trainable_variables)
+        # Keras would do it while it traces the first step, where it takes many times as long.
+        model.optimizer.build(model.trainable_variables)
+    model.stop_training = False
     halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
     history = keras.callbacks.History()
     own = [history, _StopTogether(halves.suffix)]
@@ -152,7 +155,6 @@ def fit(
         callbacks=whole,
         verbose=verbose,
     )
-    model.stop_training = False
     return history
 
 
@@ -193,7 +195,7 @@ class Store:
         if halves.takes_photos:
             self._settings, dtype = PIXELS, "uint8"
         else:
-            self._settings, dtype = f"{PIXELS} openvino f32 {fingerprint(halves.prefix)}", "float16"
+            self._settings, dtype = f"{PIXELS} {ENGINE} {fingerprint(halves.prefix)}", "float16"
         self._root, self._dtype = root, dtype
 
     def feed(
@@ -211,13 +213,14 @@ class Store:
         drawn = f" {augmentation}" if list(numbers) != [CENTRE] else ""
         bank = Bank(self._root, self._settings + drawn, self._halves.shapes, self._dtype)
         keys = [row_key(key, number) for key in data.keys for number in numbers]
-        with bank.lock():
+        with _held(bank, progress):
             if missing := bank.missing(keys):
                 views = _drawn(data, [divmod(i, len(numbers)) for i in missing], numbers, augmentation)
                 self._fill(bank, keys, missing, views, progress)
-        places = bank.places(keys).reshape(len(data), len(numbers))
+            places = bank.places(keys).reshape(len(data), len(numbers))
+            tensors = bank.tensors()
         targets = np.eye(len(data.classes), dtype=np.float32)[data.labels]
-        return Feed(bank, places, targets)
+        return Feed(tensors, places, targets)
 
     def _fill(
         self,
@@ -244,6 +247,21 @@ class Store:
             if progress:
                 progress("Computing the frozen layers", done, len(missing))
         bank.commit()
+
+
+@contextmanager
+def _held(bank: Bank, progress: Progress | None) -> Iterator[None]:
+    """Hold the lock of a bank, and say so where another process makes one wait."""
+    lock = bank.lock()
+    try:
+        lock.acquire(timeout=0.5)
+    except filelock.Timeout:
+        with under_way(progress, "Waiting for another training that fills the bank"):
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _drawn(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from leafgraft.errors import UserError
@@ -16,7 +17,7 @@ from leafgraft.photos.decode import CANVAS_LONG, CANVAS_SHORT, SIDE, UnreadableP
 from leafgraft.photos.photo import Photo
 from leafgraft.photos.split import split
 
-PIXELS = f"canvas {CANVAS_SHORT}-{CANVAS_LONG} view {SIDE} edition 1"
+PIXELS = f"canvas {CANVAS_SHORT}-{CANVAS_LONG} view {SIDE} edition 1 pillow {PIL.__version__}"
 """Names how pixels are made from a file; the edition changes with the code that makes them."""
 
 CENTRE = -1
@@ -31,12 +32,14 @@ class Dataset:
         classes: the species, in the order of the labels.
         labels: int64 (n,), 0 <= label < len(classes).
         keys: for each photo, the SHA-256 of its content.
+        groups: for each photo, what it shares with others of the same plant, place or content.
         source: the files, or an array of uint8 (n, 224, 224, 3).
     """
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     keys: tuple[str, ...]
+    groups: tuple[str, ...]
     source: Sequence[Path] | NDArray[np.uint8]
 
     @classmethod
@@ -44,13 +47,14 @@ class Dataset:
         """Take scanned photos that have no problem."""
         order = {name: label for label, name in enumerate(classes)}
         labels = np.array([order[photo.label] for photo in photos], np.int64)
-        return cls(tuple(classes), labels, tuple(photo.sha256 for photo in photos), [photo.path for photo in photos])
+        keys, groups = zip(*((photo.sha256, photo.group or photo.sha256) for photo in photos), strict=True)
+        return cls(tuple(classes), labels, keys, groups, [photo.path for photo in photos])
 
     @classmethod
     def of_arrays(cls, pixels: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str]) -> Dataset:
         """Take uint8 (n, 224, 224, 3) and int64 (n,); the pixels are not copied."""
         keys = tuple(hashlib.sha256(np.ascontiguousarray(row).data).hexdigest() for row in pixels)
-        return cls(tuple(classes), labels, keys, pixels)
+        return cls(tuple(classes), labels, keys, keys, pixels)
 
     def __len__(self) -> int:
         """How many photos there are."""
@@ -60,10 +64,11 @@ class Dataset:
         """The photos at some positions, in that order."""
         chosen = positions.tolist()
         source = self.source[positions] if isinstance(self.source, np.ndarray) else [self.source[i] for i in chosen]
-        return Dataset(self.classes, self.labels[positions], tuple(self.keys[i] for i in chosen), source)
+        keys, groups = (tuple(values[i] for i in chosen) for values in (self.keys, self.groups))
+        return Dataset(self.classes, self.labels[positions], keys, groups, source)
 
     def divide(self, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
-        """Split off a fraction of every species, at least one photo of each, equal photos together.
+        """Split off a fraction of every species, at least one photo of each, groups whole.
 
         Returns:
             The rest, and the part that was split off.
@@ -72,9 +77,14 @@ class Dataset:
             UserError: the fraction is outside 0-1, or a species has too few photos.
         """
         records = [
-            Photo(Path(str(i)), self.classes[label], sha256=key, group=key)
-            for i, (label, key) in enumerate(zip(self.labels.tolist(), self.keys, strict=True))
+            Photo(Path(str(i)), self.classes[label], group=group)
+            for i, (label, group) in enumerate(zip(self.labels.tolist(), self.groups, strict=True))
         ]
+        few = [name for name in self.classes if len({p.group for p in records if p.label == name}) < 2]
+        if few:
+            raise UserError(
+                f"{few[0]} has too few photos for a part of them to be held out; add some, or leave the split out."
+            )
         away = np.array([photo.split == "val" for photo in split(records, val=fraction, test=0.0, seed=seed)])
         return self.subset(np.flatnonzero(~away)), self.subset(np.flatnonzero(away))
 

@@ -28,6 +28,7 @@ def scan(
     source: Path,
     *,
     classes: Sequence[str] | None = None,
+    fewest: int = 2,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Photo]:
@@ -48,6 +49,7 @@ def scan(
     Args:
         source: the folder or the CSV.
         classes: the only species wanted; others are not even read. By default all.
+        fewest: how many species there have to be: 2 for training, 1 for photos that are only looked at.
         threads: how many files are decoded at once; by default one for each processor.
         progress: called with (files done, files in all) from the calling thread.
 
@@ -55,8 +57,8 @@ def scan(
         Photos sorted by path; those from a CSV in its order.
 
     Raises:
-        UserError: no such folder or CSV; nothing in it; fewer than two species with a usable photo; an unknown name in
-            ``classes``.
+        UserError: no such folder or CSV; nothing in it; fewer species with a usable photo than ``fewest``; an unknown
+            name in ``classes``.
     """
     if source.is_dir():
         try:
@@ -72,7 +74,7 @@ def scan(
     if classes is not None:
         photos = _only(photos, [normalize("NFC", name) for name in classes], source)
     photos = _without_contradictions(list(_examined(photos, threads or os.cpu_count() or 1, progress)), source)
-    _require_two_species(photos, source)
+    _require_species(photos, source, fewest)
     return photos
 
 
@@ -207,9 +209,9 @@ def _without_contradictions(photos: list[Photo], source: Path) -> list[Photo]:
     return result
 
 
-def _require_two_species(photos: list[Photo], source: Path) -> None:
+def _require_species(photos: list[Photo], source: Path, fewest: int) -> None:
     usable = sorted({photo.label for photo in photos if not photo.problem})
-    if len(usable) >= 2:
+    if len(usable) >= fewest:
         return
     troubled = next((photo for photo in photos if photo.problem), None)
     first = f" (the first problem: {troubled.path.name}: {troubled.problem})" if troubled else ""

@@ -15,7 +15,8 @@ def split(photos: Sequence[Photo], *, val: float = 0.15, test: float = 0.15, see
     """Assign photos to "train", "val" and "test".
 
     A species of n photos gets round(fraction * n) of them on a side, but at least one, and leaves at least one for
-    training. All photos of a ``group`` come to lie on one side, so a side may miss its count by part of a group. Groups
+    training. All photos of a ``group`` come to lie on one side, so a side may miss its count by part of a group; only
+    sides that the data set gives may divide one, and then the training copies of identical files get a problem. Groups
     are drawn in the order of a hash of seed and group: the order of the files does not matter, and photos that are
     added later move few of the others.
 
@@ -54,7 +55,7 @@ def split(photos: Sequence[Photo], *, val: float = 0.15, test: float = 0.15, see
             return photo.split
         return sides[_group(photo)]
 
-    result = [replace(photo, split=side_of(photo)) for photo in photos]
+    result = _without_copies([replace(photo, split=side_of(photo)) for photo in photos])
     trained = {photo.label for photo in result if photo.split == "train"}
     for photo in result:
         if photo.split and photo.label not in trained:
@@ -62,6 +63,17 @@ def split(photos: Sequence[Photo], *, val: float = 0.15, test: float = 0.15, see
                 f"{photo.label} has photos to test or validate on but none to train on: move some to train."
             )
     return result
+
+
+def _without_copies(photos: list[Photo]) -> list[Photo]:
+    """Leave out files to train on whose very bytes are also validated or tested on."""
+    held = {photo.sha256: photo for photo in photos if photo.split in ("val", "test") and photo.sha256}
+
+    def judged(photo: Photo) -> Photo:
+        other = held.get(photo.sha256) if photo.split == "train" else None
+        return replace(photo, split="", problem=f"same bytes as {other.path}, in {other.split}") if other else photo
+
+    return [judged(photo) for photo in photos]
 
 
 def _draw(free: Mapping[str, Sequence[Photo]], wanted: Mapping[str, float], seed: int) -> dict[str, str]:

@@ -75,7 +75,7 @@ def curves(history: Sequence[Mapping[str, object]], path: Path) -> Path:
     fine = stages.index("fine") if "fine" in stages else 0
     for position, (key, title, scale) in enumerate((("accuracy", "Accuracy (%)", 100.0), ("loss", "Loss", 1.0))):
         axes = figure.add_subplot(1, 2, position + 1)
-        for column, label, colour, marker in ((key, "training", BLUE, "o"), (f"val_{key}", "validation", ORANGE, "s")):
+        for column, label, colour, marker in ((key, "training", BLUE, "o"), (f"val_{key}", "held out", ORANGE, "s")):
             values = np.array([scale * _number(row.get(column)) for row in history])
             if np.isfinite(values).any():
                 axes.plot(epochs, values, color=colour, marker=marker, markersize=4, linewidth=2, label=label)

@@ -128,7 +128,7 @@ def independent_units(groups: ArrayLike | None, n: int) -> int:
 
 def score(
     labels: ArrayLike, probabilities: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Every figure that ``metrics.json`` holds, as plain Python numbers.
 
     Args:
