@@ -232,6 +232,7 @@ class Store:
     ) -> None:
         """Compute the missing rows; any number of them may be left undone without harm."""
         done = 0
+        text = "Drawing the views" if self._halves.takes_photos else "Computing the frozen layers"
         outputs: Iterator[Sequence[NDArray[Any]]]
         if self._halves.takes_photos:
             outputs = ([view[None]] for view in views)
@@ -245,7 +246,7 @@ class Store:
             if done // _COMMIT > before // _COMMIT:
                 bank.commit()
             if progress:
-                progress("Computing the frozen layers", done, len(missing))
+                progress(text, done, len(missing))
         bank.commit()
 
 
