@@ -71,8 +71,8 @@ def test_exactly_the_last_layers_can_learn(base: Any, count: int, batch_norm: ne
         assert layer.trainable is expected, layer.name
 
 
-@pytest.mark.parametrize("count", [-1, 176, 1000])
-def test_more_layers_than_there_are_is_a_clear_error(base: Any, count: int) -> None:
+@pytest.mark.parametrize("count", [-1, 176, 1000, 10.5])
+def test_more_layers_than_there_are_is_a_clear_error(base: Any, count: Any) -> None:
     with pytest.raises(UserError, match=rf"from 0 to 175.*Received: {count}\."):
         network.unfreeze_last(base, count)
 
