@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from leafgraft import imagenet, run
 from leafgraft.cli import main
 from leafgraft.photos.garden import grow
 from leafgraft.recipes import CLASSIC
+from leafgraft.weights_format import read
+from weights_on_disk import Server, keras_h5
 
 SPECIES = ("cactus", "fern", "sunflower")
 """What `trained` has learned to tell apart, of the ten species of `garden`."""
@@ -38,8 +41,33 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def weights() -> Path:
-    """The real ImageNet weights, through the ordinary cache."""
-    return imagenet.fetch()
+    """The real ImageNet weights with the top, through the ordinary cache."""
+    return imagenet.fetch(top=True)
+
+
+@pytest.fixture(scope="session")
+def official(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights without the top, in the layout of Keras' own file."""
+    return keras_h5(tmp_path_factory.mktemp("official") / "notop.h5", read(weights))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the test's own."""
+    monkeypatch.setenv("LEAFGRAFT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def server(official: Path) -> Iterator[Server]:
+    """A server on loopback for the folder of `official`."""
+    with Server(official.parent) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ import logging
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +21,7 @@ from leafgraft import imagenet
 from leafgraft.errors import UserError
 from leafgraft.weights_format import NOTOP, TOP, read
 from leafgraft.weights_sources import KerasServer, NpmPackage
-from weights_on_disk import Server, keras_h5, md5, same
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    """The real ImageNet weights with the top, through the ordinary cache."""
-    return imagenet.fetch(top=True)
-
-
-@pytest.fixture(scope="session")
-def official(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keras_h5(tmp_path_factory.mktemp("official") / "notop.h5", read(weights))
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the test's own."""
-    monkeypatch.setenv("LEAFGRAFT_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def server(official: Path) -> Iterator[Server]:
-    with Server(official.parent) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
+from weights_on_disk import Server, md5, same
 
 
 @pytest.fixture

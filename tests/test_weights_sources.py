@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,35 +14,6 @@ from leafgraft.errors import UserError
 from leafgraft.weights_format import expected_shapes, read
 from leafgraft.weights_sources import DeliveryError, KerasServer, NpmPackage
 from weights_on_disk import Server, archive, keras_h5, md5, same
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    """The real ImageNet weights with the top, through the ordinary cache."""
-    return imagenet.fetch(top=True)
-
-
-@pytest.fixture(scope="session")
-def official(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keras_h5(tmp_path_factory.mktemp("official") / "notop.h5", read(weights))
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the test's own."""
-    monkeypatch.setenv("LEAFGRAFT_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def server(official: Path) -> Iterator[Server]:
-    with Server(official.parent) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
 
 
 def test_the_top_and_the_names_come_from_two_more_official_files(

@@ -139,12 +139,14 @@ class Trained:
         found: the photos.
         metrics: what ``metrics.json`` holds.
         elapsed: seconds of training, all in, at the end of each epoch.
+        answers: float32 (n, classes), the probabilities for the test photos; None if there are none.
     """
 
     classifier: PlantClassifierTransferLearning
     found: Gathered
     metrics: dict[str, Any]
     elapsed: list[float]
+    answers: NDArray[np.float32] | None
 
 
 def train(source: Path, folder: Path, settings: Settings, watch: Watch = Watch()) -> Trained:
@@ -182,11 +184,9 @@ def compare(
     Raises:
         UserError: see `train`; or no photo is held out.
     """
-    if settings.test_fraction == 0 and gather(source, settings).test is None:
-        raise UserError("A comparison needs photos held out for the test; give --test-fraction a value above 0.")
-    with _begun(source, folder, settings, watch) as begun:
+    with _begun(source, folder, settings, watch, needs_test=True) as begun:
         found, test = begun.found, begun.found.test
-        assert test is not None  # it was looked for above
+        assert test is not None  # or it would not have begun
         with under_way(watch.progress, "Loading TensorFlow"):
             from leafgraft import comparison
         with comparison.temporary_bank() as bank:
@@ -194,8 +194,8 @@ def compare(
             trained = _train(cold, watch, found.val or test)
             curve = comparison.curve_of(comparison.TRANSFER, trained.classifier, trained.elapsed)
             watch.say(f"Now from random weights, at {comparison.basis_of(equal, curve)}.")
-            probabilities = trained.classifier.predict_proba(test, progress=watch.progress)
-            transfer = comparison.Outcome.of(curve, test, probabilities)
+            assert trained.answers is not None
+            transfer = comparison.Outcome.of(curve, test, trained.answers)
             scratch = comparison.from_scratch(
                 found.train, found.val or test, test, curve, settings.recipe, equal,
                 seed=settings.seed, bank=bank, progress=watch.progress, on_epoch=watch.epoch,
@@ -219,12 +219,16 @@ class _Begun:
 
 
 @contextmanager
-def _begun(source: Path, folder: Path, settings: Settings, watch: Watch) -> Iterator[_Begun]:
+def _begun(
+    source: Path, folder: Path, settings: Settings, watch: Watch, *, needs_test: bool = False
+) -> Iterator[_Begun]:
     """Begin a run, and write down how it ended."""
     require_new(folder, source)
     clock = Clock()
     with clock("scan"):
         found = gather(source, settings, watch.progress)
+    if needs_test and found.test is None:
+        raise UserError("A comparison needs photos held out for the test; give --test-fraction a value above 0.")
     watch.say(described(found))
     with clock("weights"):
         weights = imagenet.fetch(settings.weights, progress=watch.progress)
@@ -254,8 +258,8 @@ def _train(begun: _Begun, watch: Watch, watched: Dataset | None) -> Trained:
             bank=settings.bank,
         )
     elapsed = _fit(classifier, found.train, watched, settings.recipe, begun.folder, clock, watch)
-    metrics = _finish(classifier, found, begun.record, begun.folder, clock, watch.progress)
-    return Trained(classifier, found, metrics, elapsed)
+    metrics, answers = _finish(classifier, found, begun.record, begun.folder, clock, watch.progress)
+    return Trained(classifier, found, metrics, elapsed, answers)
 
 
 def _fit(
@@ -298,15 +302,16 @@ def _finish(
     folder: Path,
     clock: Clock,
     progress: Progress | None,
-) -> dict[str, Any]:
-    """Measure the classifier on what it has not seen, and write it down with the figures."""
+) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
+    """Measure the classifier on what it has not seen, and write it down; returns figures and test probabilities."""
     metrics: dict[str, Any] = {}
+    answers: dict[str, NDArray[np.float32]] = {}
     lines: list[dict[str, Any]] = []
     with clock("evaluate"):
         for name, data in (("test", found.test), ("val", found.val)):
             if data is None:
                 continue
-            probabilities = classifier.predict_proba(data, progress=progress)
+            probabilities = answers[name] = classifier.predict_proba(data, progress=progress)
             metrics[name] = score(data.labels, probabilities, groups=data.groups)
             lines += predictions(found.side(name), probabilities, found.classes)
             if name == "test" or found.test is None:
@@ -320,7 +325,7 @@ def _finish(
         classifier.save(folder / "model", card=_card(found, record, metrics, folder))
     metrics |= {"seconds": clock.seconds | {"total": clock.total()}, "peak_rss_mb": peak_rss_mb()}
     write_json(folder / "metrics.json", metrics)
-    return metrics
+    return metrics, answers.get("test")
 
 
 def predictions(
