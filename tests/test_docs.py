@@ -141,7 +141,7 @@ def test_photos_know_nothing_of_networks() -> None:
 def test_nothing_imports_the_command_line() -> None:
     for path in PACKAGE.rglob("*.py"):
         if (PACKAGE / "cli") not in path.parents and path.name != "__main__.py":
-            assert not [name for name in imported(path) if name.startswith("leafgraft.cli")], path
+            assert not [name for name in imported(path) if f"{name}.".startswith("leafgraft.cli.")], path
 
 
 def test_loading_the_command_line_loads_no_tensorflow() -> None:

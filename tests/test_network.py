@@ -95,7 +95,31 @@ def test_cut_lies_at_the_freeze_boundary(model: Any, base: Any, count: int, cros
     assert halves.takes_photos == (count == 175)
 
 
-@pytest.mark.parametrize("count", [0, 10, 33, 50, 101, 174, 175])
+def test_every_cut_composes_to_the_whole() -> None:
+    keras.utils.set_random_seed(0)
+    photo = keras.Input((32, 32, 3), name="photo")  # the same graph on small pictures
+    base = keras.applications.ResNet50(weights=None, include_top=False, input_tensor=photo)
+    model = network.custom_head(keras.Model(photo, base.output), 3)
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
+    whole = np.asarray(model(x, training=False))
+    cuts: dict[tuple[str, ...], int] = {}
+    before: set[int] = set()
+    for count in range(len(base.layers) + 1):
+        network.unfreeze_last(base, count)
+        learns = {id(weight) for weight in model.trainable_weights}
+        if count and learns == before:
+            continue  # a layer without weights moves nothing
+        before = learns
+        halves = network.cut(model)
+        cuts[halves.names] = count
+        assert {id(weight) for weight in halves.suffix.trainable_weights} == learns
+        assert not halves.prefix.trainable_weights
+        got = halves.suffix(halves.prefix(x, training=False), training=False)
+        np.testing.assert_allclose(got, whole, atol=1e-5, err_msg=f"the last {count} layers")
+    assert len(cuts) == 54  # 53 convolutions and the head
+
+
+@pytest.mark.parametrize("count", [0, 50, 175])
 def test_halves_compose_to_the_whole(model: Any, base: Any, photos: NDArray[np.uint8], count: int) -> None:
     network.unfreeze_last(base, count)
     halves = network.cut(model)
@@ -134,3 +158,47 @@ def test_description_says_what_learns(model: Any, base: Any) -> None:
     text = "\n".join(network.described(base, model))
     assert "23.59 M parameters, of which 16.92 M learn now" in text
     assert "10 species" in text
+
+
+def test_linear_head_is_a_linear_classifier_of_rooted_features(base: Any, photos: NDArray[np.uint8]) -> None:
+    model = network.linear_head(base, 4)
+    assert model.input is base.input
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    halves = network.cut_at_pool(model)
+    features = halves.prefix.predict_on_batch(photos)
+    assert features.shape == (2, 2048)
+    roots = np.sqrt(features + network.ROOT_SHIFT)
+    roots /= np.linalg.norm(roots, axis=1, keepdims=True)
+    kernel, bias = model.get_layer("probabilities").get_weights()
+    scores = np.exp(roots @ kernel + bias)
+    np.testing.assert_allclose(model.predict_on_batch(photos), scores / scores.sum(1, keepdims=True), atol=1e-5)
+    assert network.base_of(model).output.shape == base.output.shape
+
+
+def test_a_cut_for_later_leaves_what_learns_as_it_is(base: Any, model: Any) -> None:
+    network.unfreeze_last(base, 3)
+    before = [layer.trainable for layer in base.layers]
+    halves = network.cut_for(model, 10)
+    assert set(halves.shapes) == {(7, 7, 2048)}
+    assert [layer.trainable for layer in base.layers] == before
+
+
+def test_bfloat16_is_for_the_block_and_leaves_weights_and_softmax_in_float32() -> None:
+    photo = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv")(photo)
+    x = keras.layers.Dense(4, activation="relu", name="dense")(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(photo, keras.layers.Dense(2, activation="softmax", name="out")(x))
+    pixels = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
+    before = np.asarray(model(pixels))
+    with network.computing_in_bfloat16(model, wanted=True):
+        assert model.get_layer("conv").compute_dtype == "bfloat16"
+        assert model.get_layer("out").compute_dtype == "float32"
+        inside = model(pixels)
+        assert inside.dtype == "float32"
+        assert 0 < np.abs(np.asarray(inside) - before).max() < 0.02
+        model.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", jit_compile=False)
+        model.train_on_batch(pixels, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
+    assert all(weight.dtype == "float32" for weight in model.weights)
+    assert model.get_layer("conv").compute_dtype == "float32"
+    with network.computing_in_bfloat16(model, wanted=False):
+        assert model.get_layer("conv").compute_dtype == "float32"

@@ -40,7 +40,15 @@ with _without_greetings():
     import keras
     import tensorflow as tf
 
-__all__ = ["keras"]
+__all__ = ["deterministic", "keras"]
 
 # It warns of every model that sees batches of two sizes, which the last batch of a data set brings about.
 tf.get_logger().setLevel("ERROR")
+
+
+def deterministic() -> None:
+    """Have TensorFlow compute the same to the last digit each time, from now on in this process; some steps are slower.
+
+    Source: https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
+    """
+    tf.config.experimental.enable_op_determinism()

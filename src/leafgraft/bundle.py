@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.engine.prefix import Engine, convert
+from leafgraft.engine.prefix import OpenVINO, convert
 from leafgraft.errors import UserError
 from leafgraft.files import sha256, write_json, write_text
 from leafgraft.photos.decode import centre
@@ -53,8 +53,7 @@ def write(folder: Path, model: Any, classes: tuple[str, ...], card: str = "") ->
     Raises:
         UserError: there is something else at that path, or it cannot be written.
     """
-    import openvino as ov
-
+    from leafgraft._openvino import ov
     from leafgraft._tensorflow import keras
 
     if folder.exists() and not (folder / MANIFEST).is_file():
@@ -109,7 +108,7 @@ def _require_agreement(model: Any, converted: Path) -> None:
     grain = [chance.integers(0, 256, (size, size, 3), np.uint8) for size in (1, 8, 56, 224)]
     photos = np.stack([part.repeat(224 // len(part), 0).repeat(224 // len(part), 1) for part in grain])
     expected = np.asarray(model.predict_on_batch(photos))
-    answered = np.concatenate([outputs[0].copy() for outputs in Engine(converted, batch=1).run(photos)])
+    answered = np.concatenate([outputs[0].copy() for outputs in OpenVINO(converted, batch=1).run(photos)])
     if (gap := float(np.abs(answered - expected).max())) > TOLERANCE:
         raise RuntimeError(f"the OpenVINO file answers otherwise than the Keras model, by {gap:g}")
 
@@ -171,7 +170,7 @@ class Bundle:
         folder = find(path)
         verify(folder)
         self.classes = labels(folder)
-        self._engine = Engine(folder / OPENVINO, batch=batch)
+        self._engine = OpenVINO(folder / OPENVINO, batch=batch)
 
     def predict_proba(self, canvases: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The probability of each species for each photo.

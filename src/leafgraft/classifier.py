@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from leafgraft import imagenet, network
 from leafgraft._tensorflow import keras
-from leafgraft.engine import stages
-from leafgraft.engine.history import EpochLog
+from leafgraft.engine import probe, stages
+from leafgraft.engine.features import through
+from leafgraft.engine.history import EpochLog, epoch_row
+from leafgraft.engine.prefix import choose
+from leafgraft.engine.store import Means, Store
 from leafgraft.errors import OrderError, UserError
 from leafgraft.inputs import Labels, Photos, Side, as_dataset, as_pixels, class_weights, photos_in, unnamed
 from leafgraft.photos.augment import Augmentation
-from leafgraft.photos.dataset import Dataset
+from leafgraft.photos.dataset import CENTRE, Dataset
 from leafgraft.photos.decode import centre
-from leafgraft.progress import Progress
+from leafgraft.progress import Progress, under_way
 from leafgraft.recipes import CLASSIC, Recipe, views_per_photo
 from leafgraft.report import plots
 from leafgraft.verdict.metrics import score
@@ -70,6 +75,8 @@ class PlantClassifierTransferLearning:
         batch_norm: network.BatchNorm = "frozen",
         seed: int = 0,
         bank: str | Path | None = None,
+        bank_gb: float | None = None,
+        engine: str = "auto",
     ) -> None:
         """Load ResNet50.
 
@@ -83,6 +90,10 @@ class PlantClassifierTransferLearning:
             seed: of the head's weights, the dropout, the shuffling and the choice of views. It is set for Python, NumPy
                 and TensorFlow alike, as ``keras.utils.set_random_seed`` does.
             bank: folder for the activation banks; by default in the user's cache.
+            bank_gb: what all banks together may take of the disk, in GB; what does not fit is computed whenever it is
+                needed. By default half of what is free.
+            engine: what computes the frozen layers: "fp32", "bf16" or "int8" in OpenVINO, "tensorflow", or "auto" for
+                what gives the same answers the soonest on this machine.
 
         Raises:
             UserError: ``num_classes`` is below 2, names do not match it, or the weights cannot be had.
@@ -100,7 +111,8 @@ class PlantClassifierTransferLearning:
         self.history: list[dict[str, Any]] = []
         self.model: keras.Model | None = None
         self._weights = weights
-        self._bank = Path(bank) if bank is not None else imagenet.cache_dir() / "bank"
+        choose(engine)  # or it is refused only when the training begins
+        self._means = Means(Path(bank) if bank is not None else imagenet.cache_dir() / "bank", engine, bank_gb)
         self._compiled_for = ""
         self._loaded = False
         keras.utils.set_random_seed(seed)
@@ -119,6 +131,11 @@ class PlantClassifierTransferLearning:
     def add_custom_head(self) -> None:
         """Put pooling, Dense 512, Dropout 0.5, Dense 256 and a softmax on the base; sets `model`."""
         self.model = network.custom_head(self.base_model, self.num_classes)
+        self._compiled_for = ""
+
+    def add_linear_head(self) -> None:
+        """Put a linear classifier of the features on the base instead, as `train_probe` wants it; sets `model`."""
+        self.model = network.linear_head(self.base_model, self.num_classes)
         self._compiled_for = ""
 
     # Block 3: compile.
@@ -147,7 +164,7 @@ class PlantClassifierTransferLearning:
         validation_split: float = 0.0,
         batch_size: int = CLASSIC.batch_size,
         augment: bool | Augmentation = True,
-        views: int | None = None,
+        views: stages.Views | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
@@ -165,7 +182,7 @@ class PlantClassifierTransferLearning:
             augment: whether epochs show random views (rotation to 20 degrees, shifts to 0.2, flip) or centre crops;
                 or other ranges.
             views: how many random views of each photo are kept to draw from; by default 3 to 6, by the number of
-                photos.
+                photos. "fresh" makes new ones in every epoch, which takes much longer.
             class_weight: the weight of each species in the loss by label or name, or "balanced".
             callbacks: Keras callbacks.
             verbose: as in Keras' ``fit``.
@@ -188,10 +205,82 @@ class PlantClassifierTransferLearning:
             callbacks=callbacks, verbose=verbose, progress=progress,
         )  # fmt: skip
 
+    def train_probe(
+        self,
+        X_train: Photos,
+        y_train: Labels = None,
+        *,
+        validation_data: Validation | None = None,
+        views: int = 0,
+        augment: Augmentation = CLASSIC.augmentation,
+        unfreeze: int = 0,
+        class_weight: Mapping[Any, float] | str | None = None,
+        progress: Progress | None = None,
+    ) -> probe.Probe:
+        """Fit the linear head at once, as a logistic regression on the features; see `leafgraft.engine.probe`.
+
+        Args:
+            X_train: photos; see the class.
+            y_train: their labels; see the class.
+            validation_data: ``(X, y)`` or a folder, for the line in `history`.
+            views: how many random views of each photo are learned besides its centre crop.
+            augment: their ranges.
+            unfreeze: how many layers are going to be fine-tuned on these views, so that one pass through the frozen
+                layers serves both.
+            class_weight: the weight of each species in the loss by label or name, or "balanced".
+            progress: told how far each lasting step is.
+
+        Returns:
+            The probe, whose weights the head now has.
+
+        Raises:
+            OrderError: there is no linear head, or the base is not frozen.
+            UserError: the photos or labels are unfit.
+        """
+        model = self._head("train_probe", "add_linear_head")
+        if model.get_layer("probabilities").kernel.shape[0] != self.base_model.output.shape[-1]:
+            raise OrderError("Call add_linear_head() before train_probe(): this head is the custom one.")
+        if any(layer.trainable for layer in self.base_model.layers):
+            raise OrderError("Call freeze_base_model() before train_probe(): the base is not frozen.")
+        started = time.perf_counter()
+        data = self._named(self._data(X_train, y_train))
+        means = replace(self._means, progress=progress)
+        store = Store(network.cut_at_pool(model), means)
+        made = store.all_rows(data, [CENTRE])
+        if views and unfreeze:
+            drawn = through(model, means, data, range(views), augment, unfreeze)
+        else:
+            drawn = store.all_rows(data, range(views), augment)
+        made = np.concatenate([made, drawn], axis=1)
+        weight = class_weights(class_weight, data)
+        rows = probe.rooted(made.reshape(-1, made.shape[-1]), network.ROOT_SHIFT)
+        repeated = np.repeat(data.labels, 1 + views)
+        with under_way(progress, "Fitting the linear probe"):
+            fitted = probe.fit(
+                rows,
+                repeated,
+                np.repeat(np.unique(data.groups, return_inverse=True)[1], 1 + views),
+                self.num_classes,
+                weights=stages.row_weights(weight, repeated),
+                seed=self.seed,
+            )
+        model.get_layer("probabilities").set_weights([fitted.kernel, fitted.bias])
+        figures = dict(zip(("loss", "accuracy"), fitted.figures(rows, repeated), strict=True))
+        _, held = self._held(data, validation_data, 0.0)
+        if held is not None:
+            seen = probe.rooted(store.all_rows(held, [CENTRE])[:, 0], network.ROOT_SHIFT)
+            figures |= dict(zip(("val_loss", "val_accuracy"), fitted.figures(seen, held.labels), strict=True))
+        self.history.append(epoch_row("probe", self.history, time.perf_counter() - started, figures))
+        return fitted
+
     # Block 5: stage 2.
 
     def fine_tune(
-        self, num_layers_unfreeze: int = CLASSIC.unfreeze, *, learning_rate: float = CLASSIC.rate_fine
+        self,
+        num_layers_unfreeze: int = CLASSIC.unfreeze,
+        *,
+        learning_rate: float = CLASSIC.rate_fine,
+        label_smoothing: float = 0.0,
     ) -> None:
         """Unfreeze the last layers of the base, keep the earlier ones frozen, and recompile with Adam at 0.00001.
 
@@ -199,6 +288,7 @@ class PlantClassifierTransferLearning:
             num_layers_unfreeze: 0 to 175; how many of the last layers of `base_model` learn. Their BatchNorm layers
                 stay frozen unless the classifier was made with ``batch_norm="train"``.
             learning_rate: another rate.
+            label_smoothing: the share of each target that goes to all species alike, 0-1.
 
         Raises:
             OrderError: there is no head yet.
@@ -206,7 +296,7 @@ class PlantClassifierTransferLearning:
         """
         self._head("fine_tune")
         network.unfreeze_last(self.base_model, num_layers_unfreeze, self.batch_norm)
-        self._compile(learning_rate, "fine_tune")
+        self._compile(learning_rate, "fine_tune", label_smoothing)
         self._compiled_for = "fine"
 
     def train_fine_tuning(
@@ -219,7 +309,7 @@ class PlantClassifierTransferLearning:
         validation_split: float = 0.0,
         batch_size: int = CLASSIC.batch_size,
         augment: bool | Augmentation = True,
-        views: int | None = None,
+        views: stages.Views | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
@@ -250,29 +340,26 @@ class PlantClassifierTransferLearning:
         validation_split: float,
         batch_size: int,
         augment: bool | Augmentation,
-        views: int | None,
+        views: stages.Views | None,
         class_weight: Mapping[Any, float] | str | None,
         callbacks: Sequence[keras.callbacks.Callback] | None,
         verbose: int | str,
         progress: Progress | None,
     ) -> keras.callbacks.History:
-        for name, value in (("epochs", epochs), ("batch_size", batch_size), ("views", views or 1)):
+        for name, value in (
+            ("epochs", epochs),
+            ("batch_size", batch_size),
+            ("views", 1 if views in (None, "fresh") else views),
+        ):
             if not isinstance(value, int | np.integer) or value < 1:
                 raise UserError(f"{name} must be a whole number, 1 or more. Received: {value!r}.")
-        data = self._data(X, y)
-        if data.classes != unnamed(self.num_classes):
-            self.classes = data.classes
-        validation: Dataset | None = None
-        if validation_data is not None:
-            pair = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-            validation = self._data(*pair, side="val")
-        elif validation_split:
-            data, validation = data.divide(validation_split, self.seed)
+        data = self._named(self._data(X, y))
+        data, validation = self._held(data, validation_data, validation_split)
         return stages.fit(
             model,
             data,
             validation,
-            bank=self._bank,
+            means=replace(self._means, progress=progress),
             epochs=epochs,
             batch_size=batch_size,
             views=views or views_per_photo(len(data)),
@@ -282,7 +369,6 @@ class PlantClassifierTransferLearning:
             seed=self.seed + 1000 * len(self.history),
             callbacks=[EpochLog(stage, self.history), *(callbacks or ())],
             verbose=verbose,
-            progress=progress,
             title={"frozen": "Training the head", "fine": "Fine-tuning"}[stage],
         )
 
@@ -340,12 +426,14 @@ class PlantClassifierTransferLearning:
         recipe: Recipe = CLASSIC,
         validation_data: Validation | None = None,
         validation_split: float = 0.0,
+        views: stages.Views | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        on_probe: Callable[[], None] = lambda: None,
         verbose: int | str = "auto",
         progress: Progress | None = None,
     ) -> PlantClassifierTransferLearning:
-        """The whole walk, from the frozen base to the fine-tuned classifier; a second call goes on from there.
+        """The whole walk by a recipe; with the classic one a second call goes on where the first one ended.
 
         Args:
             X_train: photos; see the class.
@@ -353,8 +441,10 @@ class PlantClassifierTransferLearning:
             recipe: settings of both stages; a stage of 0 epochs is left out.
             validation_data: as in `train_with_frozen_base`, and so are the others.
             validation_split: a fraction, 0-1.
+            views: as in `train_with_frozen_base`.
             class_weight: a mapping, or "balanced".
             callbacks: Keras callbacks.
+            on_probe: called whenever a probe is ready, in recipes that begin with one.
             verbose: as in Keras' ``fit``.
             progress: told how far the frozen layers are computed.
 
@@ -366,12 +456,22 @@ class PlantClassifierTransferLearning:
             "validation_split": validation_split,
             "batch_size": recipe.batch_size,
             "augment": recipe.augmentation,
+            "views": views,
             "class_weight": class_weight,
             "callbacks": callbacks,
             "verbose": verbose,
             "progress": progress,
         }
         data = self._data(X_train, y_train)
+        if recipe.head == "linear":
+            from leafgraft.climb import climb
+
+            held = self._held(data, validation_data, validation_split)
+            climb(
+                self, *held, recipe, views=views, class_weight=class_weight, callbacks=callbacks or (),
+                on_probe=on_probe, verbose=verbose, progress=progress,
+            )  # fmt: skip
+            return self
         self.freeze_base_model()
         if self.model is None:
             self.add_custom_head()
@@ -480,10 +580,25 @@ class PlantClassifierTransferLearning:
 
     # What the steps share.
 
-    def _head(self, caller: str) -> keras.Model:
+    def _head(self, caller: str, before: str = "add_custom_head") -> keras.Model:
         if self.model is None:
-            raise OrderError(f"Call add_custom_head() before {caller}(): there is no model yet.")
+            raise OrderError(f"Call {before}() before {caller}(): there is no model yet.")
         return self.model
+
+    def _held(
+        self, data: Dataset, validation_data: Validation | None, validation_split: float
+    ) -> tuple[Dataset, Dataset | None]:
+        """The photos to train on, and those to look at after each epoch."""
+        if validation_data is not None:
+            pair = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            return data, self._data(*pair, side="val")
+        return data.divide(validation_split, self.seed) if validation_split else (data, None)
+
+    def _named(self, data: Dataset) -> Dataset:
+        """Take over the names of the species that are trained on."""
+        if data.classes != unnamed(self.num_classes):
+            self.classes = data.classes
+        return data
 
     def _learned(self, caller: str) -> keras.Model:
         model = self._head(caller)
@@ -492,11 +607,11 @@ class PlantClassifierTransferLearning:
             raise OrderError(f"Call train_with_frozen_base() before {caller}(): the head has not learned anything yet.")
         return model
 
-    def _compile(self, rate: float, caller: str) -> None:
+    def _compile(self, rate: float, caller: str, label_smoothing: float = 0.0) -> None:
         model = self._head(caller)
         model.compile(
             keras.optimizers.Adam(learning_rate=rate),
-            "categorical_crossentropy",
+            keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
             metrics=["accuracy"],
             jit_compile=False,  # see network.without_xla
         )

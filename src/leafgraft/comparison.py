@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from leafgraft import imagenet, network
 from leafgraft._tensorflow import keras
 from leafgraft.classifier import PlantClassifierTransferLearning
-from leafgraft.engine import stages
+from leafgraft.engine.store import Means, Store
+from leafgraft.errors import UserError
 from leafgraft.photos.dataset import Dataset
 from leafgraft.progress import Progress
-from leafgraft.recipes import Recipe, views_per_photo
+from leafgraft.recipes import CLASSIC, Recipe, views_per_photo
 from leafgraft.verdict.compare import Curve, difference, verdict_sentence
 from leafgraft.verdict.metrics import Interval, accuracy_interval
 
@@ -119,12 +120,14 @@ def compare(
     Args:
         data: the photos to train on.
         test: the photos to judge by. The curves show the accuracy on them too; nothing is chosen by it.
-        recipe: settings of the transfer.
+        recipe: settings of the transfer; one that chooses nothing by the photos that are looked at after each epoch.
         equal: what is held equal.
         seed: of both trainings.
         weights: of the transfer, as for the class.
         progress: told how far each lasting step is.
     """
+    if recipe.keep_best:
+        raise UserError(f"The recipe {recipe.name} chooses by the photos it looks at; compare with the classic one.")
     with temporary_bank() as bank:
         stopwatch = _Stopwatch()
         classifier = PlantClassifierTransferLearning(
@@ -173,13 +176,13 @@ def from_scratch(
             layer.momentum = SCRATCH_MOMENTUM
     classifier.add_custom_head()
     # The rate of fine-tuning is for weights that already know something.
-    classifier.fine_tune(len(classifier.base_model.layers), learning_rate=recipe.rate_frozen)
+    classifier.fine_tune(len(classifier.base_model.layers), learning_rate=CLASSIC.rate_frozen)
     limit = against.seconds[-1] if equal == "seconds" else None
     stopwatch = _Stopwatch(limit, progress, on_epoch=lambda: on_epoch(classifier.history[-1] | {"stage": SCRATCH}))
     stopwatch.start()
     assert classifier.model is not None
     views = range(views_per_photo(len(data)))
-    stages.Store(network.cut(classifier.model), bank).feed(data, views, recipe.augmentation, progress)
+    Store(network.cut(classifier.model), Means(bank, progress=progress)).feed(data, views, recipe.augmentation)
     classifier.train_fine_tuning(
         data,
         epochs=10_000 if equal == "seconds" else len(against.epochs),

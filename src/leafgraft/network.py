@@ -9,6 +9,8 @@ loads in any Keras 3 without a line of ours.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,6 +49,45 @@ def custom_head(base: keras.Model, num_classes: int) -> keras.Model:
     x = keras.layers.Dense(256, activation="relu", name="head_256")(x)
     x = keras.layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
     return without_xla(keras.Model(base.input, x, name="plant_classifier"))
+
+
+ROOT_SHIFT = 1e-3
+"""Added to pooled features before the root is taken, whose slope at 0, where many of them are, would be infinite."""
+
+
+def linear_head(base: keras.Model, num_classes: int) -> keras.Model:
+    """Put a linear classifier of square-rooted, L2-normalised features on a base: what a probe learns, as a head.
+
+    The root tames the few large features (Hellinger kernel; Arandjelovic & Zisserman 2012, "Three things everyone
+    should know to improve object retrieval").
+
+    Returns:
+        A flat model from ``base.input`` to float32 probabilities (n, num_classes). It shares its layers with ``base``.
+    """
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(base.output)
+    x = keras.layers.UnitNormalization(name="unit_length")(keras.ops.sqrt(x + ROOT_SHIFT))
+    x = keras.layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
+    return without_xla(keras.Model(base.input, x, name="plant_classifier"))
+
+
+@contextmanager
+def computing_in_bfloat16(model: keras.Model, *, wanted: bool) -> Iterator[None]:
+    """Let the layers of a model compute in bfloat16 within the block, all but the one that gives the output.
+
+    Args:
+        model: its weights stay float32.
+        wanted: else nothing changes.
+    """
+    last = model.output._keras_history.operation
+    layers = [layer for layer in model.layers if wanted and layer is not last and layer.weights]
+    before = [layer.dtype_policy for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = "mixed_bfloat16"
+        yield
+    finally:
+        for layer, policy in zip(layers, before, strict=True):
+            layer.dtype_policy = policy
 
 
 def without_xla(model: keras.Model) -> keras.Model:
@@ -179,6 +220,29 @@ def cut(model: keras.Model) -> Halves:
         suffix=keras.Model(tensors, model.output, name="suffix"),
         names=tuple(tensor.name if weights_in_prefix else "photo" for tensor in tensors),
         shapes=tuple(tuple(tensor.shape[1:]) for tensor in tensors),
+    )
+
+
+def cut_for(model: keras.Model, count: int) -> Halves:
+    """Cut a model with one of our heads where `unfreeze_last` would let it, and leave what learns as it is."""
+    base = base_of(model)
+    before = [layer.trainable for layer in base.layers]
+    try:
+        unfreeze_last(base, count)
+        return cut(model)
+    finally:
+        for layer, learns in zip(base.layers, before, strict=True):
+            layer.trainable = learns
+
+
+def cut_at_pool(model: keras.Model) -> Halves:
+    """Cut a model with one of our heads behind its pooling, whatever learns: the prefix gives features (n, 2048)."""
+    tensor = model.get_layer("pool").output
+    return Halves(
+        prefix=keras.Model(model.input, [tensor], name="prefix"),
+        suffix=keras.Model([tensor], model.output, name="suffix"),
+        names=(tensor.name,),
+        shapes=(tuple(tensor.shape[1:]),),
     )
 
 

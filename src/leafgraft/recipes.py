@@ -1,8 +1,10 @@
-"""Recipes: how long, how fast and on how many views a classifier is trained, as plain data and pure rules."""
+"""Recipes: what is trained, how long, how fast and on how many views, as plain data and pure rules."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 from leafgraft.photos.augment import Augmentation
 
@@ -12,33 +14,53 @@ RESNET_LAYERS = 175
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of both stages.
+    """The settings of all stages.
 
     Attributes:
         name: as given to ``--recipe``.
-        epochs_frozen: epochs of stage 1, in which only the head learns.
-        rate_frozen: learning rate of stage 1.
-        epochs_fine: epochs of stage 2, in which the last layers of the base learn as well.
-        rate_fine: learning rate of stage 2.
-        unfreeze: how many of the 175 layers of the base learn in stage 2.
+        head: "custom" is that of the assignment, trained by gradient descent; "linear" is a probe (see
+            `leafgraft.engine.probe`).
+        epochs_frozen: epochs in which only a custom head learns.
+        rate_frozen: their learning rate.
+        probe_views: whether the probe is fitted once more with random views of the photos.
+        epochs_fine: epochs at most in which the last layers of the base learn as well.
+        rate_fine: their learning rate, or its peak.
+        unfreeze: how many of the 175 layers of the base learn then.
         batch_size: photos a step.
         augmentation: ranges of the random views.
+        cosine: whether the rate of fine-tuning warms up over half an epoch and then falls to 0 along half a cosine
+            (Loshchilov & Hutter 2016, https://arxiv.org/abs/1608.03983), or stays as it is.
+        label_smoothing: the share of each target that goes to all species alike in fine-tuning (Szegedy et al. 2015,
+            https://arxiv.org/abs/1512.00567).
+        keep_best: whether the stage with the best figures is kept, or the last one.
+        patience: epochs of fine-tuning without a better figure on the validation photos after which it ends; None goes
+            on to the last.
+        budget: seconds of training after which it comes to its end; None has no limit.
     """
 
     name: str
+    head: Literal["custom", "linear"]
     epochs_frozen: int
     rate_frozen: float
+    probe_views: bool
     epochs_fine: int
     rate_fine: float
     unfreeze: int
     batch_size: int
     augmentation: Augmentation
+    cosine: bool = False
+    label_smoothing: float = 0.0
+    keep_best: bool = False
+    patience: int | None = None
+    budget: float | None = None
 
 
 CLASSIC = Recipe(
     name="classic",
+    head="custom",
     epochs_frozen=10,
     rate_frozen=1e-3,
+    probe_views=False,
     epochs_fine=20,
     rate_fine=1e-5,
     unfreeze=50,
@@ -47,7 +69,43 @@ CLASSIC = Recipe(
 )
 """The schedule, rates, depth and augmentation of the assignment."""
 
-RECIPES = {recipe.name: recipe for recipe in (CLASSIC,)}
+QUICK = Recipe(
+    name="quick",
+    head="linear",
+    epochs_frozen=0,
+    rate_frozen=0.0,
+    probe_views=False,
+    epochs_fine=0,
+    rate_fine=0.0,
+    unfreeze=0,
+    batch_size=32,
+    augmentation=CLASSIC.augmentation,
+)
+"""A probe of the centre crops: one pass over the photos, then seconds."""
+
+BEST = Recipe(
+    name="best",
+    head="linear",
+    epochs_frozen=0,
+    rate_frozen=0.0,
+    probe_views=True,
+    epochs_fine=8,
+    rate_fine=1e-4,
+    unfreeze=10,
+    batch_size=32,
+    augmentation=CLASSIC.augmentation,
+    cosine=True,
+    label_smoothing=0.1,
+    keep_best=True,
+    patience=3,
+)
+"""A probe, the same on random views, then fine-tuning of the last residual block from there (``docs/results.md`` says
+what each step brought)."""
+
+AUTO = dataclasses.replace(BEST, name="auto", budget=600.0)
+"""`BEST` for as long as it improves, or for ten minutes."""
+
+RECIPES = {recipe.name: recipe for recipe in (AUTO, QUICK, BEST, CLASSIC)}
 
 
 def views_per_photo(photos: int) -> int:

@@ -2,7 +2,8 @@
 
 run.json          the command, recipe, seed, versions and data: enough to repeat the run
 manifest.csv      every file that was seen, what became of it and why
-history.csv       a line an epoch over both stages
+history.csv       a line an epoch over all stages
+first.json        when a first classifier was saved, in recipes that begin with one, and how good it was
 metrics.json      figures on the held-out photos, seconds of each part, memory
 predictions.csv   what was answered for every held-out photo
 curves.png        accuracy and loss over both stages
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,10 @@ class Settings:
         seed: of the split and the training.
         weights: a file with ImageNet weights; None for the cache or a download.
         bank: the folder of all banks; None for the user's cache.
+        bank_gb: what all banks may take of the disk, in GB; None for half of what is free.
+        engine: what computes the frozen layers; see `leafgraft.engine.prefix.choose`.
+        views: random views kept of each photo, or "fresh"; None for what suits the number of photos.
+        deterministic: whether two runs on one machine must agree to the last digit.
     """
 
     recipe: Recipe
@@ -69,6 +74,10 @@ class Settings:
     seed: int = 0
     weights: Path | None = None
     bank: Path | None = None
+    bank_gb: float | None = None
+    engine: str = "auto"
+    views: int | Literal["fresh"] | None = None
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,6 +196,10 @@ def compare(
     with _begun(source, folder, settings, watch, needs_test=True) as begun:
         found, test = begun.found, begun.found.test
         assert test is not None  # or it would not have begun
+        if settings.recipe.keep_best and found.val is None:
+            raise UserError(
+                f"The recipe {settings.recipe.name} chooses by validation photos; give --val-fraction a value above 0."
+            )
         with under_way(watch.progress, "Loading TensorFlow"):
             from leafgraft import comparison
         with comparison.temporary_bank() as bank:
@@ -248,7 +261,11 @@ def _begun(
 def _train(begun: _Begun, watch: Watch, watched: Dataset | None) -> Trained:
     found, settings, clock = begun.found, begun.settings, begun.clock
     with clock("tensorflow"), under_way(watch.progress, "Loading TensorFlow"):
+        from leafgraft._tensorflow import deterministic
         from leafgraft.classifier import PlantClassifierTransferLearning
+        from leafgraft.engine.prefix import choose
+    if settings.deterministic:
+        deterministic()
     with clock("build"), under_way(watch.progress, "Building the network"):
         classifier = PlantClassifierTransferLearning(
             len(found.classes),
@@ -256,8 +273,11 @@ def _train(begun: _Begun, watch: Watch, watched: Dataset | None) -> Trained:
             class_names=found.classes,
             seed=settings.seed,
             bank=settings.bank,
+            bank_gb=settings.bank_gb,
+            engine=settings.engine,
         )
-    elapsed = _fit(classifier, found.train, watched, settings.recipe, begun.folder, clock, watch)
+        watch.say(choose(settings.engine).sentence)
+    elapsed = _fit(classifier, found.train, watched, settings, begun.folder, clock, watch)
     metrics, answers = _finish(classifier, found, begun.record, begun.folder, clock, watch.progress)
     return Trained(classifier, found, metrics, elapsed, answers)
 
@@ -266,33 +286,63 @@ def _fit(
     classifier: PlantClassifierTransferLearning,
     data: Dataset,
     watched: Dataset | None,
-    recipe: Recipe,
+    settings: Settings,
     folder: Path,
     clock: Clock,
     watch: Watch,
 ) -> list[float]:
+    """Train; returns the seconds that had passed at the end of each line of the history."""
     from leafgraft._tensorflow import keras
 
     elapsed: list[float] = []
     start = time.perf_counter()
 
-    def told(epoch: int, logs: Any) -> None:
+    def told(*_: Any) -> None:
         elapsed.append(time.perf_counter() - start)
         write_csv(folder / "history.csv", HISTORY, classifier.history)
         watch.epoch(classifier.history[-1])
 
+    def first() -> None:
+        told()
+        if len(elapsed) == 1:
+            _save_first(classifier, data, watched, folder, clock, watch)
+
     classifier.fit(
         data,
-        recipe=recipe,
+        recipe=settings.recipe,
         validation_data=watched,
+        views=settings.views,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=told)],
+        on_probe=first if settings.recipe.epochs_fine else told,
         verbose=0,
         progress=watch.progress,
     )
+    before = sum(row["stage"] != "fine" for row in classifier.history)
     ends = [0.0, *elapsed]
-    clock.seconds["frozen"] = round(ends[recipe.epochs_frozen], 3)
-    clock.seconds["fine"] = round(ends[-1] - ends[recipe.epochs_frozen], 3)
+    clock.seconds["frozen"] = round(ends[before], 3)
+    clock.seconds["fine"] = round(time.perf_counter() - start - ends[before], 3)
     return elapsed
+
+
+def _save_first(
+    classifier: PlantClassifierTransferLearning,
+    data: Dataset,
+    watched: Dataset | None,
+    folder: Path,
+    clock: Clock,
+    watch: Watch,
+) -> None:
+    """Save what there is after the first probe, so that a run that is ended early has not been for nothing."""
+    row = classifier.history[-1]
+    figures = {"photos": len(data), "val_accuracy": row["val_accuracy"], "seconds": clock.total()}
+    card = "# A first classifier\n\nThe run that it comes from goes on, and replaces it at its end.\n"
+    with under_way(watch.progress, "Saving a first classifier"):
+        classifier.save(folder / "model", card=card)
+    write_json(folder / "first.json", figures)
+    found = (
+        "" if watched is None else f", right on {100 * row['val_accuracy']:.1f} % of {len(watched)} validation photos"
+    )
+    watch.say(f"A first classifier is in {folder / 'model'} after {clock.total():.0f} s{found}; now for a better one.")
 
 
 def _finish(
@@ -387,6 +437,9 @@ def record_of(source: Path, settings: Settings, found: Gathered) -> dict[str, An
         "val_fraction": settings.val_fraction,
         "test_fraction": settings.test_fraction,
         "seed": settings.seed,
+        "engine": settings.engine,
+        "views": settings.views,
+        "deterministic": settings.deterministic,
         "classes": list(found.classes),
         "counts": dict(Counter(photo.split for photo in found.photos if not photo.problem)),
         "data_sha256": hashlib.sha256("\n".join(content).encode()).hexdigest(),

@@ -16,13 +16,14 @@ from leafgraft.cli import demo
 def test_all_of_it_and_again(
     leafgraft: Callable[..., Said], weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = dataclasses.replace(demo.SETTINGS.recipe, epochs_frozen=2, epochs_fine=0)
+    short = dataclasses.replace(demo.SETTINGS.recipe, epochs_fine=1)
     monkeypatch.setattr(demo, "SETTINGS", dataclasses.replace(demo.SETTINGS, recipe=short))
     monkeypatch.setattr(demo, "PER_SPECIES", 3)  # one to train on, one to validate, one for the test
     command = ("demo", "-o", tmp_path / "demo", "--weights", weights, "--json")
     said = leafgraft(*command)
     assert said.status == 0, said.err
-    assert "epoch 2 of 2, head alone" in said.err
+    assert "epoch 1, probe of the features" in said.err
+    assert "fine-tuning" in said.err
     assert "from scratch: loss" in said.err
     assert said.out.count("\n") == 1
     content = json.loads(said.out)

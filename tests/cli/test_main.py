@@ -23,6 +23,7 @@ COMMANDS = [
     ("evaluate",),
     ("predict",),
     ("compare",),
+    ("features",),
     ("garden",),
     ("doctor",),
     ("weights",),

@@ -47,12 +47,12 @@ def test_three_hundred_photos_of_which_thirty_are_odd(
     leafgraft: Callable[..., Said], three_hundred: Path, weights: Path, tmp_path: Path
 ) -> None:
     said = leafgraft(
-        *("train", three_hundred, "-o", tmp_path / "run", "--epochs-frozen", 1, "--epochs-fine", 0),
+        *("train", three_hundred, "-o", tmp_path / "run", "--recipe", "quick"),
         *("--val-fraction", 0, "--test-fraction", 0.9, "--weights", weights, "--json"),
     )
     assert said.status == 0, said.err
     assert "282 photos of 2 species: 28 to train on, 254 held out for the test. 18 left out, each with its" in said.err
-    assert "epoch 1 of 1, head alone: loss " in said.err
+    assert "epoch 1, probe of the features: loss " in said.err
     assert said.out.count("\n") == 1
     metrics = json.loads(said.out)
     assert metrics["run"] == str(tmp_path / "run")
@@ -89,8 +89,16 @@ def photos(tmp_path: Path) -> Path:
         (("--test-fraction", "nan"), "The fractions val=0.15 and test=nan"),
         (("--unfreeze", 176), "--unfreeze goes from 0 to 175, ResNet50's number of layers. Received: 176."),
         (("--unfreeze", -1), "Received: -1."),
-        (("--recipe", "secret"), "There is no recipe 'secret'; choose classic."),
-        (("--epochs-frozen", 0, "--epochs-fine", 0), "at least one epoch is needed"),
+        (("--recipe", "secret"), "There is no recipe 'secret'; choose auto or quick or best or classic."),
+        (("--recipe", "classic", "--epochs-frozen", 0, "--epochs-fine", 0), "at least one epoch is needed"),
+        (("--epochs-frozen", 5), "--epochs-frozen is for classic; the head of the recipe auto is fitted at once."),
+        (("--recipe", "quick", "--unfreeze", 10), "quick fine-tunes nothing"),
+        (("--budget", "soon"), "--budget is a time like 90s, 5m or 1h. Received: 'soon'."),
+        (("--budget", "0s"), "Received: '0s'."),
+        (("--budget", "5m", "--recipe", "classic"), "classic has a fixed number of epochs"),
+        (("--budget", "5m", "--deterministic"), "exclude each other"),
+        (("--views", "some"), "--views is a whole number above 0, or fresh. Received: 'some'."),
+        (("--engine", "fp8"), "There is no engine 'fp8'; choose auto, fp32, bf16, int8, tensorflow."),
         (("--weights", "{photos}/none.h5"), "none.h5"),
         (("--weights", "{photos}/fern/0.jpg"), "0.jpg"),
     ],

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from leafgraft.engine.bank import KEY_BYTES, Bank, row_key
+from leafgraft.engine.bank import KEY_BYTES, Bank, room, row_key
 
 SHAPES = [(2, 3), (4,)]
 
@@ -29,8 +29,8 @@ def rows(keys: list[bytes]) -> list[NDArray[np.float32]]:
 
 def assert_holds(bank: Bank, keys: list[bytes]) -> None:
     assert bank.missing(keys) == []
-    for tensor, expected in zip(bank.tensors(), rows(keys), strict=True):
-        np.testing.assert_array_equal(tensor[bank.places(keys)], expected.astype(np.float16))
+    for tensor, expected in zip(bank.rows().take(bank.places(keys)), rows(keys), strict=True):
+        np.testing.assert_array_equal(tensor, expected.astype(np.float16))
 
 
 def test_rows_come_back_by_key(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_values_beyond_half_precision_stay_finite(tmp_path: Path) -> None:
     bank = Bank(tmp_path, "settings", [(2,)])
     bank.append([row_key("photo", 0)], [np.array([[1e9, -1e9]], np.float32)])
     bank.commit()
-    np.testing.assert_array_equal(bank.tensors()[0], [[65504, -65504]])
+    np.testing.assert_array_equal(bank.rows().take(np.array([0]))[0], [[65504, -65504]])
 
 
 def test_wrong_shape_is_refused(tmp_path: Path) -> None:
@@ -134,3 +134,33 @@ for start in range(0, 60, 5):
     bank = Bank(tmp_path, "settings", SHAPES)
     assert_holds(bank, [row_key("photo", view) for view in range(60)])
     assert (bank.folder / "rows").stat().st_size == 60 * KEY_BYTES
+
+
+def test_what_has_been_read_does_not_stay_resident(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, "settings", [(2_000_000,)])
+    keys = [row_key("photo", view) for view in range(40)]
+    for key in keys:
+        bank.append([key], [np.zeros((1, 2_000_000), np.float32)])
+    bank.commit()
+    script = """
+import sys, numpy as np, psutil
+from pathlib import Path
+from leafgraft.engine.bank import Bank
+rows = Bank(Path(sys.argv[1]), "settings", [(2_000_000,)]).rows()
+before = psutil.Process().memory_info().rss
+for place in range(40):
+    rows.take(np.array([place]))
+print(psutil.Process().memory_info().rss - before)
+"""
+    answer = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 40e6  # of 160 MB
+
+
+def test_room_is_what_the_budget_leaves(tmp_path: Path) -> None:
+    assert room(tmp_path, 0.001) == 1_000_000
+    bank = Bank(tmp_path, "settings", [(1000,)])
+    bank.append([row_key("photo", 0)], [np.zeros((1, 1000), np.float32)])
+    bank.commit()
+    assert 996_000 < room(tmp_path, 0.001) < 998_000
+    assert room(tmp_path, 0.0) == 0
+    assert room(tmp_path) > 0

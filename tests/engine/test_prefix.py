@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from leafgraft import network
-from leafgraft.engine.prefix import Engine, convert, fingerprint
+from leafgraft.engine import prefix
+from leafgraft.engine.prefix import OpenVINO, TensorFlow, choose, convert, fingerprint
+from leafgraft.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +23,59 @@ def halves() -> Any:
     return network.cut(model)
 
 
+def all_of(outputs: Any) -> list[Any]:
+    parts = [[tensor.copy() for tensor in some] for some in outputs]
+    return [np.concatenate(tensors) for tensors in zip(*parts, strict=True)]
+
+
 @pytest.mark.parametrize("batch", [1, 3])
-def test_engine_gives_what_keras_gives(halves: Any, batch: int) -> None:
+@pytest.mark.parametrize("kind", ["openvino", "tensorflow"])
+def test_engine_gives_what_keras_gives(halves: Any, kind: str, batch: int) -> None:
     photos = np.random.default_rng(1).integers(0, 256, (7, 224, 224, 3), np.uint8)  # the last batch is not full
-    expected = halves.prefix.predict_on_batch(photos)
-    parts = [
-        [tensor.copy() for tensor in outputs] for outputs in Engine(convert(halves.prefix), batch=batch).run(photos)
-    ]
-    for i, tensor in enumerate(expected):
-        got = np.concatenate([part[i] for part in parts])
-        assert got.shape == tensor.shape
-        np.testing.assert_allclose(got, tensor, atol=1e-5 * float(np.abs(tensor).max()))
+    engine = (
+        TensorFlow(halves.prefix, batch=batch)
+        if kind == "tensorflow"
+        else OpenVINO(convert(halves.prefix), batch=batch)
+    )
+    for got, expected in zip(all_of(engine.run(photos)), halves.prefix.predict_on_batch(photos), strict=True):
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, atol=1e-5 * float(np.abs(expected).max()))
 
 
 def test_no_photos_no_outputs(halves: Any) -> None:
-    assert list(Engine(convert(halves.prefix)).run([])) == []
+    assert list(OpenVINO(convert(halves.prefix)).run([])) == []
+    assert list(TensorFlow(halves.prefix).run([])) == []
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "gpu", "chosen"),
+    [
+        (["FP32", "BF16", "INT8"], False, "bf16"),
+        (["FP32", "INT8"], False, "fp32"),
+        (["FP32", "BF16"], True, "tensorflow"),
+    ],
+)
+def test_auto_goes_by_the_machine_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, capabilities: list[str], gpu: bool, chosen: str
+) -> None:
+    monkeypatch.setattr(prefix, "_capabilities", lambda: capabilities)
+    monkeypatch.setattr(prefix, "_gpu", lambda: gpu)
+    choice = choose("auto")
+    assert choice.name == chosen
+    assert choice.sentence.startswith("The frozen layers run in ")
+    assert len(choice.sentence.splitlines()) == 1
+
+
+def test_what_the_processor_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix, "_capabilities", lambda: ["FP32"])
+    with pytest.raises(UserError, match="does not compute in bfloat16"):
+        choose("bf16")
+    with pytest.raises(UserError, match="no engine 'fp8'"):
+        choose("fp8")
+
+
+def test_engines_of_other_precision_have_other_keys() -> None:
+    assert len({prefix.Choice(name, "").key for name in ("fp32", "bf16", "int8", "tensorflow")}) == 4
 
 
 def small(seed: int, width: int = 4) -> Any:

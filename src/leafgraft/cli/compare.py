@@ -33,9 +33,9 @@ def compare(
     output: Run,
     equal: Annotated[str, typer.Option("--equal", help="What both get as much of: seconds or epochs.")] = "seconds",
     classes: Classes = None,
-    epochs_frozen: EpochsFrozen = CLASSIC.epochs_frozen,
-    epochs_fine: EpochsFine = CLASSIC.epochs_fine,
-    unfreeze: Unfreeze = CLASSIC.unfreeze,
+    epochs_frozen: EpochsFrozen = None,
+    epochs_fine: EpochsFine = None,
+    unfreeze: Unfreeze = None,
     val_fraction: ValFraction = 0.15,
     test_fraction: TestFraction = 0.15,
     seed: Seed = 0,
@@ -43,7 +43,7 @@ def compare(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show what transfer buys: train as `leafgraft train` does, then again from random weights.
+    """Show what transfer buys: train by the classic recipe, then again from random weights.
 
     Both see the same photos, split, head and augmentation, and get the same wall-clock time (or number of epochs).
 
@@ -63,9 +63,8 @@ def compared(photos: Path, output: Path, settings: run.Settings, equal: str) -> 
     if equal not in ("seconds", "epochs"):
         raise UserError(f"--equal is seconds or epochs. Received: {equal!r}.")
     basis: Equal = "seconds" if equal == "seconds" else "epochs"
-    epochs = settings.recipe.epochs_frozen + settings.recipe.epochs_fine
     with bars() as progress:
-        watch = run.Watch(progress, say, lambda row: say(epoch_line(row, epochs)))
+        watch = run.Watch(progress, say, lambda row: say(epoch_line(row)))
         trained, comparison = run.compare(photos, output, settings, basis, watch)
     text = (
         f"{output}: model/, comparison.png, comparison.json, curves.png, confusion.png, predictions.csv, metrics.json\n"

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from leafgraft.cli import bank, compare, demo, doctor, evaluate, garden, predict, train, weights
+from leafgraft.cli import bank, compare, demo, doctor, evaluate, features, garden, predict, train, weights
 from leafgraft.cli.screen import say
 from leafgraft.errors import OrderError, UserError
 from leafgraft.photos import UnreadablePhoto
@@ -55,6 +55,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
+app.command("features")(features.features)
 app.command("garden")(garden.garden)
 app.add_typer(weights.app, name="weights")
 app.add_typer(bank.app, name="bank")

@@ -92,11 +92,19 @@ def bars() -> Iterator[Bars]:
         yield Bars(progress)
 
 
-def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
-    """One line of the history for a person, for instance "epoch 3 of 30, head alone: loss 0.410, accuracy 88.1 %"."""
-    stage = {"frozen": "head alone", "fine": "fine-tuning", "scratch": "from scratch"}[row["stage"]]
-    number = f"epoch {row['epoch']}" + (f" of {epochs}" if stage != "from scratch" else "")
-    text = f"{number}, {stage}: loss {row['loss']:.3f}, accuracy {100 * row['accuracy']:.1f} %"
+STAGES = {
+    "frozen": "head alone",
+    "probe": "probe of the features",
+    "fine": "fine-tuning",
+    "scratch": "from scratch",
+}
+
+
+def epoch_line(row: Mapping[str, Any]) -> str:
+    """One line of the history for a person, for instance "epoch 3, head alone: loss 0.410, accuracy 88.1 %"."""
+    text = (
+        f"epoch {row['epoch']}, {STAGES[row['stage']]}: loss {row['loss']:.3f}, accuracy {100 * row['accuracy']:.1f} %"
+    )
     if row.get("val_accuracy") is not None:
         text += f", held out {100 * row['val_accuracy']:.1f} %"
     return f"{text} ({row['seconds']:.1f} s)"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from leafgraft import run
 from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
+from leafgraft.engine.prefix import choose
 from leafgraft.errors import UserError
-from leafgraft.recipes import CLASSIC, RECIPES, RESNET_LAYERS, Recipe
+from leafgraft.recipes import AUTO, RECIPES, RESNET_LAYERS, Recipe
 from leafgraft.verdict.metrics import sentence
 
 Source = Annotated[
@@ -27,63 +29,134 @@ ValFraction = Annotated[
     float, typer.Option("--val-fraction", help="Share of each species looked at after each epoch, 0-1.")
 ]
 TestFraction = Annotated[float, typer.Option("--test-fraction", help="Share of each species held out to the end, 0-1.")]
-EpochsFrozen = Annotated[int, typer.Option("--epochs-frozen", help="Epochs of the head alone.", min=0)]
-EpochsFine = Annotated[int, typer.Option("--epochs-fine", help="Epochs of fine-tuning.", min=0)]
+EpochsFrozen = Annotated[
+    int | None, typer.Option("--epochs-frozen", help="Epochs of the head alone; classic only.", min=0)
+]
+EpochsFine = Annotated[int | None, typer.Option("--epochs-fine", help="Epochs of fine-tuning, at most.", min=0)]
 Unfreeze = Annotated[
-    int, typer.Option("--unfreeze", help="How many of the last of ResNet50's 175 layers are fine-tuned, 0-175.")
+    int | None, typer.Option("--unfreeze", help="How many of the last of ResNet50's 175 layers are fine-tuned, 0-175.")
+]
+Engine = Annotated[
+    str, typer.Option("--engine", help="What computes the frozen layers: auto, fp32, bf16, int8 or tensorflow.")
+]
+BankGb = Annotated[
+    float | None,
+    typer.Option("--bank-gb", help="GB of disk for all that frozen layers computed; half of what is free.", min=0.0),
 ]
 
 
 def train(
     photos: Source,
     output: Run,
-    recipe: Annotated[str, typer.Option("--recipe", help=f"One of: {', '.join(RECIPES)}.")] = CLASSIC.name,
+    recipe: Annotated[str, typer.Option("--recipe", help=f"One of: {', '.join(RECIPES)}.")] = AUTO.name,
     classes: Classes = None,
-    epochs_frozen: EpochsFrozen = CLASSIC.epochs_frozen,
-    epochs_fine: EpochsFine = CLASSIC.epochs_fine,
-    unfreeze: Unfreeze = CLASSIC.unfreeze,
+    epochs_frozen: EpochsFrozen = None,
+    epochs_fine: EpochsFine = None,
+    unfreeze: Unfreeze = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Time for the training, like 90s, 5m or 1h; auto takes 10m.")
+    ] = None,
+    views: Annotated[
+        str | None, typer.Option("--views", help="Random views kept of each photo; or fresh, for new ones each epoch.")
+    ] = None,
+    engine: Engine = "auto",
+    bank_gb: BankGb = None,
     val_fraction: ValFraction = 0.15,
     test_fraction: TestFraction = 0.15,
     seed: Seed = 0,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same to the last digit each time; without a time limit.")
+    ] = False,
     weights: Weights = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Learn to tell plants apart from photographs.
 
+    The recipe auto has a first classifier within seconds, then improves it for as long as that helps. quick is the
+    first alone, best knows no time limit, and classic is the schedule of the textbook.
+
     For example:
 
       leafgraft train photos -o run
 
-      leafgraft train photos -o run --classes daisy,iris,tulip --seed 1
+      leafgraft train photos -o run --classes daisy,iris,tulip --budget 5m
 
-      leafgraft train photos.csv -o run --epochs-frozen 10 --epochs-fine 20 --unfreeze 50
+      leafgraft train photos.csv -o run --recipe classic --epochs-frozen 10 --epochs-fine 20 --unfreeze 50
     """
+    choose(engine)  # or it is refused now, and not after the photos have been read
     chosen = recipe_of(recipe, epochs_frozen, epochs_fine, unfreeze)
-    settings = run.Settings(chosen, classes_of(classes), val_fraction, test_fraction, seed, weights)
+    if budget is not None:
+        if chosen.head == "custom":
+            raise UserError(f"--budget is for auto and best; the recipe {recipe} has a fixed number of epochs.")
+        chosen = dataclasses.replace(chosen, budget=seconds_of(budget))
+    if deterministic and chosen.budget is not None:
+        if budget is not None:
+            raise UserError(
+                "--deterministic and --budget exclude each other: what time allows differs from run to run."
+            )
+        chosen = dataclasses.replace(chosen, budget=None)
+    settings = run.Settings(
+        chosen, classes_of(classes), val_fraction, test_fraction, seed, weights,
+        bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,
+    )  # fmt: skip
     with bars() as progress:
-        watch = run.Watch(progress, say, lambda row: say(epoch_line(row, epochs_frozen + epochs_fine)))
-        metrics = run.train(photos, output, settings, watch).metrics
+        metrics = run.train(
+            photos, output, settings, run.Watch(progress, say, lambda row: say(epoch_line(row)))
+        ).metrics
     pictures = "curves.png, confusion.png" if {"val", "test"} & metrics.keys() else "curves.png"
     text = f"{output}: model/, {pictures}, predictions.csv, metrics.json\n{verdict(metrics)}"
     result(text, {"run": str(output), **metrics}, json)
 
 
-def recipe_of(name: str, epochs_frozen: int, epochs_fine: int, unfreeze: int) -> Recipe:
-    """The recipe of that name with some settings changed.
+def recipe_of(name: str, epochs_frozen: int | None, epochs_fine: int | None, unfreeze: int | None) -> Recipe:
+    """The recipe of that name with the settings changed that are given.
 
     Raises:
         UserError: there is none, or a setting makes no sense.
     """
     if name not in RECIPES:
         raise UserError(f"There is no recipe {name!r}; choose {' or '.join(RECIPES)}.")
-    if not 0 <= unfreeze <= RESNET_LAYERS:
+    recipe = RECIPES[name]
+    if unfreeze is not None and not 0 <= unfreeze <= RESNET_LAYERS:
         raise UserError(
             f"--unfreeze goes from 0 to {RESNET_LAYERS}, ResNet50's number of layers. Received: {unfreeze}."
         )
-    if epochs_frozen + epochs_fine == 0:
+    if recipe.head == "linear" and epochs_frozen is not None:
+        raise UserError(f"--epochs-frozen is for classic; the head of the recipe {name} is fitted at once.")
+    if not recipe.epochs_fine and (epochs_fine, unfreeze) != (None, None):
+        raise UserError(f"--epochs-fine and --unfreeze are for the other recipes; {name} fine-tunes nothing.")
+    given = {"epochs_frozen": epochs_frozen, "epochs_fine": epochs_fine, "unfreeze": unfreeze}
+    changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    recipe = dataclasses.replace(recipe, **changes)
+    if recipe.head == "custom" and recipe.epochs_frozen + recipe.epochs_fine == 0:
         raise UserError("--epochs-frozen and --epochs-fine are both 0; at least one epoch is needed to learn anything.")
-    return dataclasses.replace(RECIPES[name], epochs_frozen=epochs_frozen, epochs_fine=epochs_fine, unfreeze=unfreeze)
+    return recipe
+
+
+def seconds_of(text: str) -> float:
+    """Read a duration such as 90s, 5m, 1.5h or 90.
+
+    Raises:
+        UserError: it is none, or not above 0.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    if found is None or float(found[1]) == 0:
+        raise UserError(f"--budget is a time like 90s, 5m or 1h. Received: {text!r}.")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def views_of(text: str | None) -> int | Literal["fresh"] | None:
+    """Read a number of views, or "fresh".
+
+    Raises:
+        UserError: it is neither.
+    """
+    if text is None or text == "fresh":
+        return text  # type: ignore[return-value]
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--views is a whole number above 0, or fresh. Received: {text!r}.")
+    return int(text)
 
 
 def verdict(metrics: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import mmap
 import os
 import shutil
 from collections.abc import Sequence
@@ -28,6 +29,56 @@ KEY_BYTES = 32
 def row_key(content: str, view: int) -> bytes:
     """The key of one view of a photo, from the SHA-256 of its content and the number of the view."""
     return hashlib.sha256(f"{content} {view}".encode()).digest()
+
+
+class Rows:
+    """Rows of tensors that lie in files, mapped into memory and read as they are asked for.
+
+    What has been read is given back at once: the pages of a file that is several times as large as the memory would
+    otherwise all count as resident.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any], count: int
+    ) -> None:
+        """Map the first ``count`` rows of each file."""
+        self.shapes, self.dtype, self._count = tuple(shapes), dtype, count
+        self._maps: list[mmap.mmap] = []
+        for path in files if count else ():
+            with path.open("rb") as file:
+                self._maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return self._count
+
+    def take(self, places: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+        """Copy some rows.
+
+        Args:
+            places: int64 (n,), 0 <= place < number of rows.
+
+        Returns:
+            (n, *shape) for each tensor.
+        """
+        if not len(places):
+            return tuple(np.zeros((0, *shape), self.dtype) for shape in self.shapes)
+        found = []
+        for mapped, shape in zip(self._maps, self.shapes, strict=True):
+            rows = np.frombuffer(mapped, self.dtype, self._count * math.prod(shape)).reshape(self._count, *shape)
+            found.append(rows[places])
+            if hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
+        return tuple(found)
+
+
+def stored(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Values as a bank keeps them; beyond the range of half precision they become its largest."""
+    if dtype.kind != "f":
+        return values.astype(dtype)
+    limit = np.finfo(dtype).max
+    kept: NDArray[Any] = np.clip(values, -limit, limit).astype(dtype)
+    return kept
 
 
 def _open_to_extend(path: Path) -> BinaryIO:
@@ -97,16 +148,14 @@ class Bank:
 
         Args:
             keys: n keys.
-            tensors: (n, *shape) each. Beyond the range of half precision values become its largest.
+            tensors: (n, *shape) each; see `stored`.
         """
-        limit = np.finfo(self._dtype).max if self._dtype.kind == "f" else None
         for i, (tensor, shape) in enumerate(zip(tensors, self.shapes, strict=True)):
             if tensor.shape != (len(keys), *shape):
                 raise ValueError(f"{len(keys)} rows of shape {shape} expected; received {tensor.shape}")
-            values = (tensor if limit is None else np.clip(tensor, -limit, limit)).astype(self._dtype)
             with _open_to_extend(self._file(i)) as file:
                 file.seek((self._count + len(self._pending)) * self._row_bytes(i))
-                file.write(values.tobytes())
+                file.write(stored(tensor, self._dtype).tobytes())
         self._pending.extend(keys)
 
     def commit(self) -> None:
@@ -127,22 +176,34 @@ class Bank:
         self._pending.clear()
 
     def _row_bytes(self, tensor: int) -> int:
-        return math.prod(self.shapes[tensor]) * self._dtype.itemsize
+        return int(np.prod(self.shapes[tensor], dtype=np.int64)) * self._dtype.itemsize
 
     def places(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """The row of each key.
+        """The row of each key, or -1 where there is none."""
+        return np.array([self._places.get(key, -1) for key in keys], np.int64)
 
-        Raises:
-            KeyError: a key has none.
-        """
-        return np.array([self._places[key] for key in keys], np.int64)
+    def rows(self) -> Rows:
+        """All rows that count."""
+        return Rows([self._file(i) for i in range(len(self.shapes))], self.shapes, self._dtype, self._count)
 
-    def tensors(self) -> tuple[NDArray[Any], ...]:
-        """The rows, mapped into memory and read as they are used: (rows, *shape) each."""
-        return tuple(
-            np.memmap(self._file(i), self._dtype, "r", shape=(self._count, *shape))
-            for i, shape in enumerate(self.shapes)
-        )
+    @property
+    def row_bytes(self) -> int:
+        """How much of the disk a row takes."""
+        data: int = sum(self._row_bytes(i) for i in range(len(self.shapes)))
+        return KEY_BYTES + data
+
+
+def room(root: Path, limit_gb: float | None = None) -> int:
+    """How many bytes more the banks may take.
+
+    Args:
+        root: the folder of all banks.
+        limit_gb: what all of them together may take, in GB; None leaves half of the disk that is free to others.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    if limit_gb is None:
+        return shutil.disk_usage(root).free // 2
+    return max(0, int(limit_gb * 1e9) - sum(int(bank["bytes"]) for bank in banks(root)))
 
 
 def banks(root: Path) -> list[dict[str, Any]]:

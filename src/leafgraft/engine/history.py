@@ -27,12 +27,16 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Write the line."""
-        row: dict[str, Any] = {
-            "stage": self._stage,
-            "epoch": len(self._history) + 1,
-            "seconds": time.perf_counter() - self._start,
-        }
-        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-            row[name] = None if logs is None or name not in logs else float(logs[name])
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        self._history.append(row)
+        seconds = time.perf_counter() - self._start
+        row = epoch_row(self._stage, self._history, seconds, logs or {})
+        self._history.append(row | {"learning_rate": float(self.model.optimizer.learning_rate)})
+
+
+def epoch_row(
+    stage: str, history: list[dict[str, Any]], seconds: float, figures: Mapping[str, float]
+) -> dict[str, Any]:
+    """The next line of a history; a probe counts as one epoch."""
+    row: dict[str, Any] = {"stage": stage, "epoch": len(history) + 1, "seconds": seconds}
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+        row[name] = float(figures[name]) if name in figures else None
+    return row

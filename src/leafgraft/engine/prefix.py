@@ -1,4 +1,4 @@
-"""The prefix engine: runs the frozen part of a network as plain inference, in OpenVINO."""
+"""Prefix engines: they run the frozen part of a network as plain inference, in OpenVINO or in TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,17 +7,102 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-ENGINE = f"openvino {metadata.version('openvino')} f32"
-"""What computes, for keys of what was computed."""
+from leafgraft.errors import UserError
 
 Outputs = tuple[NDArray[np.float32], ...]
+
+Name = Literal["auto", "fp32", "bf16", "int8", "tensorflow"]
+"""What may be asked for: a precision of OpenVINO, TensorFlow, or what suits the machine."""
+
+BATCH = 8
+"""Photos a request. The speed hardly depends on it; a single photo is answered soonest with 1."""
+
+
+class Engine(Protocol):
+    """What fills a bank."""
+
+    def run(self, photos: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
+        """Push photos through.
+
+        Args:
+            photos: uint8 (224, 224, 3) each.
+
+        Yields:
+            The outputs, float32 (b, ...) each, of the next b photos, in order. They are overwritten when the next ones
+            are asked for.
+        """
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine that was chosen.
+
+    Attributes:
+        name: "fp32", "bf16", "int8" or "tensorflow".
+        why: in half a sentence.
+    """
+
+    name: Name
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """One line for a person."""
+        engine = "TensorFlow" if self.name == "tensorflow" else f"OpenVINO in {self.name}"
+        return f"The frozen layers run in {engine}: {self.why}."
+
+    @property
+    def key(self) -> str:
+        """Names what computes, for keys of what was computed."""
+        if self.name == "tensorflow":
+            return f"tensorflow {metadata.version('keras')} f32"
+        return f"openvino {metadata.version('openvino')} {'f32' if self.name == 'fp32' else self.name}"
+
+
+def choose(name: str) -> Choice:
+    """Settle what computes the frozen layers.
+
+    "auto" takes what gives the same answers and is fastest at it: a GPU that TensorFlow sees, else bfloat16 where the
+    processor multiplies it (cosine to float32 0.99996), else float32. int8 is faster still but changes the activations
+    (cosine 0.997) and has to be calibrated first, so it must be asked for.
+
+    Raises:
+        UserError: there is no such engine, or this machine cannot run it.
+    """
+    if name not in get_args(Name):
+        raise UserError(f"There is no engine {name!r}; choose {', '.join(get_args(Name))}.")
+    if name in ("fp32", "int8", "tensorflow"):
+        return Choice(name, "as asked for")  # type: ignore[arg-type]
+    if name == "auto" and _gpu():
+        return Choice("tensorflow", "there is a GPU")
+    fast = "BF16" in _capabilities()
+    if name == "bf16" and not fast:
+        raise UserError("This processor does not compute in bfloat16; choose the engine fp32, int8 or auto.")
+    if fast:
+        return Choice("bf16", "as asked for" if name == "bf16" else "this processor computes in bfloat16")
+    return Choice("fp32", "this processor has no bfloat16, and there is no GPU")
+
+
+def _capabilities() -> list[str]:
+    from leafgraft._openvino import ov
+
+    return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def _gpu() -> bool:
+    """Whether TensorFlow sees a GPU; False without a look where it is not loaded, as in prediction."""
+    import sys
+
+    tensorflow = sys.modules.get("tensorflow")
+    return bool(tensorflow is not None and tensorflow.config.list_physical_devices("GPU"))
 
 
 def convert(model: Any) -> Any:
@@ -30,8 +115,9 @@ def convert(model: Any) -> Any:
         An ``openvino.Model`` in float32: input "photo", uint8 (?, 224, 224, 3); outputs "output_0", "output_1", ...
         in the order of ``model.outputs``.
     """
-    import openvino as ov
     import tensorflow as tf
+
+    from leafgraft._openvino import ov
 
     signature = [tf.TensorSpec((None, *model.input.shape[1:]), tf.float32, name="photo")]
 
@@ -47,38 +133,33 @@ def convert(model: Any) -> Any:
     return steps.build()
 
 
-class Engine:
+class OpenVINO:
     """A compiled OpenVINO model that answers a stream of photos, several requests at once."""
 
-    def __init__(self, model: Any, *, batch: int = 8) -> None:
+    def __init__(self, model: Any, *, batch: int = BATCH, precision: str = "fp32") -> None:
         """Compile a model.
 
         Args:
             model: an ``openvino.Model`` from `convert`, or the path of one that was saved.
-            batch: photos a request. The speed hardly depends on it; a single photo is answered soonest with 1.
+            batch: photos a request.
+            precision: "fp32", "bf16", or "int8" for a model that has been quantized: what is left in floating point
+                then runs in float32.
         """
-        import openvino as ov
+        from leafgraft._openvino import ov
 
         core = ov.Core()
         if isinstance(model, (str, Path)):
             model = core.read_model(model)
         model.reshape([batch, *(dimension.get_length() for dimension in list(model.input(0).partial_shape)[1:])])
-        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+        hint = "bf16" if precision == "bf16" else "f32"
+        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
         self._batch = batch
         self._compiled = core.compile_model(model, "CPU", settings)
         self._parallel = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._ports = [self._compiled.output(f"output_{i}") for i in range(len(self._compiled.outputs))]
 
     def run(self, photos: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
-        """Push photos through.
-
-        Args:
-            photos: uint8 (224, 224, 3) each.
-
-        Yields:
-            The outputs, float32 (b, ...) each, of the next b photos, in order. They are overwritten when the next ones
-            are asked for.
-        """
+        """Push photos through; see `Engine`."""
         # One request more than run at a time, so that there is work while the reader looks at what came out.
         free = [self._compiled.create_infer_request() for _ in range(self._parallel + 1)]
         running: collections.deque[tuple[Any, int]] = collections.deque()
@@ -98,6 +179,25 @@ class Engine:
         request, used = running
         request.wait()
         return tuple(request.get_tensor(port).data[:used] for port in self._ports)
+
+
+class TensorFlow:
+    """A Keras model that answers a stream of photos, wherever TensorFlow computes."""
+
+    def __init__(self, model: Any, *, batch: int = 4 * BATCH) -> None:
+        """Take a functional Keras model from photos to one or more tensors."""
+        model.jit_compile = False  # see network.without_xla
+        self._model, self._batch = model, batch
+
+    def run(self, photos: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
+        """Push photos through; see `Engine`."""
+        photos = iter(photos)
+        while chunk := list(itertools.islice(photos, self._batch)):
+            used = len(chunk)
+            chunk += [chunk[-1]] * (self._batch - used)  # one shape, so that TensorFlow traces the model once
+            outputs = self._model.predict_on_batch(np.stack(chunk))
+            outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+            yield tuple(np.asarray(output)[:used] for output in outputs)
 
 
 def fingerprint(model: Any) -> str:

@@ -57,8 +57,9 @@ def curves(history: Sequence[Mapping[str, object]], path: Path) -> Path:
     """Accuracy and loss of training and validation over both stages, with the place where fine-tuning starts.
 
     Args:
-        history: the rows of ``history.csv``, as numbers or as text: ``stage`` ("frozen" or "fine"), ``epoch`` (from 1
-            over both stages), ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``; a value may be missing.
+        history: the rows of ``history.csv``, as numbers or as text: ``stage`` ("probe", "frozen" or "fine"),
+            ``epoch`` (from 1 over all stages), ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``; a value may
+            be missing.
         path: the PNG file to write.
 
     Returns:
@@ -86,7 +87,7 @@ def curves(history: Sequence[Mapping[str, object]], path: Path) -> Path:
         if fine > 0:
             start = (epochs[fine - 1] + epochs[fine]) / 2
             axes.axvline(start, color=INK, linestyle=(0, (4, 3)), linewidth=1)
-            _note(axes, start, "head alone", "right")
+            _note(axes, start, "probe" if stages[0] == "probe" else "head alone", "right")
             _note(axes, start, "fine-tuning", "left")
         axes.legend(frameon=False, fontsize=FONT, loc="best")
     return _save(figure, path)

@@ -1,0 +1,157 @@
+"""Writes docs/performance.md, and its picture, from what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+BEGINNING = """# Performance
+
+Written by `python -m benchmarks PHOTOS` from what it measured; ratios are of runs side by side on one machine, as
+median (minimum to maximum). Other machines give other figures: run it on yours. Seconds of whole commands count from
+their start to their end, with the ImageNet weights in the cache and everything else computed anew.
+"""
+
+TARGETS = {"int8": 4.5, "bf16": 2.3, "fp32": 1.2}
+
+
+def write(results: Path, page: Path) -> None:
+    """Put everything that has been measured so far into one page."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+    sections = [BEGINNING]
+    for name, section in (
+        ("features", _features), ("recipes", _recipes), ("accuracy", _accuracy), ("again", _again), ("scale", _scale),
+    ):  # fmt: skip
+        if name in found:
+            sections.append(
+                "\n".join([*section(found[name]), "", f"Machine: {_machine(found[name]['machine'])}."]) + "\n"
+            )
+    page.write_text("\n".join(sections), encoding="utf-8")
+    if "recipes" in found:
+        _picture(found["recipes"], page.parent / "images" / "accuracy-against-seconds.png")
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    versions = machine["versions"]
+    return (
+        f"{machine['cores']} cores of {machine['processor']} ({', '.join(machine['capabilities'])}), "
+        f"Python {versions['python']}, TensorFlow {versions['tensorflow']}, OpenVINO {versions['openvino']}"
+    )
+
+
+def _spread(value: dict[str, float], digits: int = 2, times: float = 1.0) -> str:
+    middle, low, high = (f"{times * value[key]:.{digits}f}" for key in ("median", "min", "max"))
+    return f"{middle} ({low}-{high})"
+
+
+def _features(found: dict[str, Any]) -> Iterator[str]:
+    yield "## JPEG files to features\n"
+    yield "Against Keras' `predict` on float32 arrays that are in memory already; ours begins at JPEG files.\n"
+    yield "| engine | images a second | times Keras | goal | processors used |"
+    yield "|---|---|---|---|---|"
+    yield f"| Keras `predict`, arrays | {_spread(found['rates']['keras'], 1)} | 1 | | {_used(found, 'keras')} |"
+    for name, ratio in found["ratios"].items():
+        rate = _spread(found["rates"][name], 1)
+        yield f"| OpenVINO {name}, files | {rate} | {_spread(ratio)} | {TARGETS[name]} | {_used(found, name)} |"
+    yield f"| decoding alone, files | {_spread(found['rates']['decode'], 1)} | | | {_used(found, 'decode')} |"
+    decode = found["rates"]["decode"]["median"]
+    shares = ", ".join(f"{100 * found['rates'][name]['median'] / decode:.0f} % with {name}" for name in found["ratios"])
+    yield f"\nDecoding takes this share of the time: {shares}."
+    yield f"Calibrating int8 took {found['calibrating_seconds']:.0f} s."
+    yield f"\n`auto`: {found['auto']}"
+
+
+def _used(found: dict[str, Any], name: str) -> str:
+    return f"{100 * found['used'][name]['median']:.0f} %"
+
+
+def _recipes(found: dict[str, Any]) -> Iterator[str]:
+    runs, (frozen, fine) = found["runs"], found["epochs"]
+    yield "## Recipes\n"
+    yield f"Ten species, 600 photos to train on and 200 held out; {frozen} + {fine} epochs of literal and classic."
+    yield "The literal one is `benchmarks/literal.py`.\n"
+    yield "| recipe | seed | seconds | a classifier saved after | accuracy | peak memory |"
+    yield "|---|---|---|---|---|---|"
+    for name, rows in runs.items():
+        for row in rows:
+            first = f"{row['first_saved']:.0f} s" if "first_saved" in row else ""
+            peak = f"{row['peak_mb']:.0f} MB" if "peak_mb" in row else ""
+            accuracy = f"{100 * row['accuracy']:.1f} %"
+            yield f"| {name} | {row['seed']} | {row['seconds']:.0f} | {first} | {accuracy} | {peak} |"
+    yield ""
+    for name, key, goal in (("classic", "seconds", 4), ("auto", "first_saved", 50), ("auto", "seconds", 50)):
+        ratios = [literal["seconds"] / row[key] for literal, row in zip(runs["literal"], runs[name], strict=True)]
+        what = "to its first saved classifier" if key == "first_saved" else "to its end"
+        yield f"- `{name}` {what}: {mean(ratios):.1f} times faster than the literal recipe (goal {goal})."
+    yield "\n![Accuracy on held-out photos against seconds](images/accuracy-against-seconds.png)"
+
+
+def _accuracy(found: dict[str, Any]) -> Iterator[str]:
+    titles = {
+        "whole": "Flowers-17, three quarters to train on",
+        "few": "Flowers-17, 10 photos a species to train on",
+        "garden": "the garden, 40 a species",
+        "field": "Flowers-17 far away, among other green, out of focus, 80 down to 16 a species",
+    }
+    yield "## Accuracy after each step of `auto`\n"
+    yield "Mean over seeds, smallest and largest in brackets; a quarter of each species is held out, and nothing is"
+    yield "chosen by it. The probe alone is the recipe `quick`. Without a time limit.\n"
+    yield "| photos | step | accuracy | mean accuracy of the species | seeds |"
+    yield "|---|---|---|---|---|"
+    for name, steps in found["found"].items():
+        for step, figures in steps.items():
+            cells = [
+                f"{100 * one['mean']:.1f} % ({100 * one['min']:.1f}-{100 * one['max']:.1f})"
+                for one in (figures["accuracy"], figures["balanced"])
+            ]
+            yield f"| {titles[name]} | {step} | {cells[0]} | {cells[1]} | {figures['accuracy']['n']} |"
+
+
+def _again(found: dict[str, Any]) -> Iterator[str]:
+    first = found["runs"]["first"]["frozen"]
+    yield "## A second run\n"
+    yield "| run | seconds | of it the frozen layers | of the first run's |"
+    yield "|---|---|---|---|"
+    for name, row in found["runs"].items():
+        yield f"| {name} | {row['seconds']:.0f} | {row['frozen']:.1f} | {100 * row['frozen'] / first:.1f} % |"
+
+
+def _scale(found: dict[str, Any]) -> Iterator[str]:
+    yield "## Memory\n"
+    yield f"Drawn photos of ten species, `leafgraft train {found['options']}`.\n"
+    yield "| photos | seconds | a photo | peak memory |"
+    yield "|---|---|---|---|"
+    for row in found["runs"]:
+        apiece = 1000 * row["seconds"] / row["photos"]
+        yield f"| {row['photos']:,} | {row['seconds']:.0f} | {apiece:.0f} ms | {row['peak_mb']:.0f} MB |"
+
+
+def _picture(found: dict[str, Any], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from leafgraft.report.plots import BLUE, ORANGE
+
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for literal in found["runs"]["literal"]:
+        curve = literal["curve"]
+        axes.plot(
+            [row["seconds"] for row in curve], [100 * row["accuracy"] for row in curve], color=BLUE, marker="o",
+            markersize=3, label="literal recipe" if literal is found["runs"]["literal"][0] else None,
+        )  # fmt: skip
+    for name, marker in (("quick", "^"), ("auto", "D"), ("classic", "s")):
+        rows = found["runs"][name]
+        axes.scatter(
+            [row["seconds"] for row in rows], [100 * row["accuracy"] for row in rows], color=ORANGE, marker=marker,
+            zorder=3, label=f"{name}, whole command",
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlabel("Seconds")
+    axes.set_ylabel("Accuracy on held-out photos (%)")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)

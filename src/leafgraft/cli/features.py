@@ -1,0 +1,97 @@
+"""``leafgraft features``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from leafgraft import imagenet
+from leafgraft.cli.screen import Debug, Json, Weights, bars, result, say
+from leafgraft.cli.train import BankGb, Source
+from leafgraft.engine.prefix import choose
+from leafgraft.errors import UserError
+from leafgraft.files import whole
+from leafgraft.photos import scan
+from leafgraft.photos.dataset import CENTRE, Dataset
+from leafgraft.progress import under_way
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PRECISIONS = ("auto", "fp32", "bf16", "int8", "tensorflow")
+
+
+def features(
+    photos: Source,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="A file to write, ending in .npz or .parquet.")
+    ],
+    precision: Annotated[str, typer.Option("--precision", help=f"One of: {', '.join(PRECISIONS)}.")] = "auto",
+    bank_gb: BankGb = None,
+    weights: Weights = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write what ResNet50 sees in each photo: 2,048 numbers, for a classifier of your own.
+
+    Columns: path, label and features (float32, at least 0), in the order of the paths. The photo's shorter side is
+    brought to 256 pixels, and the central 224 x 224 are looked at. Taking the root of the features and bringing each
+    row to length 1 makes them fit for a linear classifier.
+
+    For example:
+
+      leafgraft features photos -o features.npz
+
+      leafgraft features photos -o features.parquet --precision int8
+    """
+    if output.suffix not in (".npz", ".parquet"):
+        raise UserError(f"The file must end in .npz or .parquet. Received: {output}.")
+    if output.suffix == ".parquet":
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise UserError("Parquet needs pyarrow: pip install 'leafgraft[parquet]', or write .npz.") from None
+    choose(precision)
+    with bars() as progress:
+        found = scan(photos, fewest=1, progress=lambda done, total: progress("Reading the photos", done, total))
+        usable = [photo for photo in found if not photo.problem]
+        for photo in found:
+            if photo.problem:
+                say(f"left out: {photo.path}: {photo.problem}")
+        if not usable:
+            raise UserError(f"No photo in {photos} can be read.")
+        file = imagenet.fetch(weights, progress=progress)
+        with under_way(progress, "Loading TensorFlow"):
+            from leafgraft import network
+            from leafgraft.engine.store import Means, Store
+        choice = choose(precision)
+        say(choice.sentence)
+        base = network.resnet50()
+        imagenet.load_into(base, file)
+        data = Dataset.of_photos(usable, sorted({photo.label for photo in usable}))
+        means = Means(imagenet.cache_dir() / "bank", precision, bank_gb, progress)
+        rows = Store(network.cut_at_pool(network.linear_head(base, 2)), means).all_rows(data, [CENTRE])[:, 0]
+    paths = [photo.path.absolute().as_posix() for photo in usable]
+    _write(output, paths, [photo.label for photo in usable], rows)
+    text = f"{output}: {len(paths):,} photos, 2,048 features each, computed in {choice.name}"
+    left_out = len(found) - len(usable)
+    result(text, {"file": str(output), "photos": len(paths), "left_out": left_out, "engine": choice.name}, json)
+
+
+def _write(path: Path, paths: list[str], labels: list[str], rows: NDArray[np.float32]) -> None:
+    with whole(path) as temporary:
+        if path.suffix == ".npz":
+            np.savez(temporary, path=np.array(paths), label=np.array(labels), features=rows)
+            return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, Any] = {
+            "path": paths,
+            "label": labels,
+            "features": pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1]),
+        }
+        pq.write_table(pa.table(columns), temporary)

@@ -1,0 +1,57 @@
+"""Features of views, 2,048 numbers each, from the activations that fine-tuning needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leafgraft._tensorflow import keras
+from leafgraft.engine.store import Means, Store
+from leafgraft.network import cut_for, without_xla
+from leafgraft.photos.augment import Augmentation
+from leafgraft.photos.dataset import Dataset
+
+_ROWS = 128  # a batch of the layers between the two cuts
+
+
+def through(
+    model: keras.Model,
+    means: Means,
+    data: Dataset,
+    numbers: Sequence[int],
+    augmentation: Augmentation,
+    unfreeze: int,
+) -> NDArray[np.float32]:
+    """Compute the pooled features of views that layers will be fine-tuned on.
+
+    What these layers need is put into the bank, and the features are computed from there: the frozen layers see each
+    view once for both.
+
+    Args:
+        model: with one of our heads.
+        means: what the frozen part is computed with.
+        data: the photos.
+        numbers: of the views.
+        augmentation: ranges of the random views.
+        unfreeze: how many of the last layers of the base will learn, at least 1.
+
+    Returns:
+        float32 (photos, views, 2048), at least 0.
+    """
+    halves = cut_for(model, unfreeze)
+    feed = Store(halves, means).feed(data, numbers, augmentation)
+    pool = model.get_layer("pool").output
+    pairs = [(photo, column) for photo in range(len(data)) for column in range(len(numbers))]
+    if halves.prefix.outputs[0] is pool:
+        parts = [rows[0].astype(np.float32) for rows in feed.read(pairs, _ROWS)]
+        return np.concatenate(parts).reshape(len(data), len(numbers), -1)
+    rest = without_xla(keras.Model(halves.prefix.outputs, pool))
+    parts = []
+    for done, rows in enumerate(feed.read(pairs, _ROWS)):
+        wide = [tensor.astype(np.float32) for tensor in rows]
+        parts.append(np.asarray(rest.predict_on_batch(wide if len(wide) > 1 else wide[0])))
+        if means.progress:
+            means.progress("Computing the features of the views", min((done + 1) * _ROWS, len(pairs)), len(pairs))
+    return np.concatenate(parts).reshape(len(data), len(numbers), -1)

@@ -1,0 +1,80 @@
+"""int8 by post-training quantization, calibrated on the user's own photos (NNCF, https://github.com/openvinotoolkit/nncf)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leafgraft.files import write_json
+
+PHOTOS = 128
+"""Photos to calibrate on; more of them changed nothing that could be measured, and each costs a forward pass."""
+
+
+def quantized(
+    fingerprint: str,
+    root: Path,
+    keys: Sequence[str],
+    crop: Callable[[int], NDArray[np.uint8]],
+    convert: Callable[[], Any],
+) -> Path:
+    """Find the int8 form of a network, or make it.
+
+    The ranges of the activations are taken from the photos at hand, so other photos would give another network, and
+    what it computed before would be lost. An earlier one is taken again as long as at least half of the photos that it
+    was calibrated on are among those at hand: another split or some new photos change nothing.
+
+    Args:
+        fingerprint: of the network.
+        root: the folder of all banks.
+        keys: for each photo, the digest of its content.
+        crop: gives the centre crop of the photo at a position, uint8 (224, 224, 3).
+        convert: gives the network as an ``openvino.Model`` in float32.
+
+    Returns:
+        The folder that holds ``model.xml``. Its name belongs into the key of what the network computes.
+    """
+    from leafgraft._openvino import ov
+
+    beginning = f"int8-{fingerprint[:16]}-"
+    present = set(keys)
+    for about in sorted(root.glob(f"{beginning}*/about.json")):
+        used = json.loads(about.read_text(encoding="utf-8"))["photos"]
+        if 2 * len(present.intersection(used)) >= len(used):
+            return about.parent
+    # The digests order the photos at random, but always alike.
+    chosen = sorted({key: position for position, key in enumerate(keys)}.items())[:PHOTOS]
+    used = [key for key, _ in chosen]
+    edition = hashlib.sha256(" ".join([metadata.version("nncf"), *used]).encode()).hexdigest()
+    folder = root / f"{beginning}{edition[:16]}"
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix="temporary-", dir=root))
+    try:
+        model = _quantize(convert(), [crop(position)[None] for _, position in chosen])
+        ov.save_model(model, temporary / "model.xml", compress_to_fp16=False)
+        write_json(temporary / "about.json", {"settings": "int8 network", "shapes": [], "photos": used})
+        with contextlib.suppress(FileExistsError, OSError):  # another process was first; its work is as good
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _quantize(model: Any, photos: Sequence[NDArray[np.uint8]]) -> Any:
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):  # NNCF draws bars of its own
+        return nncf.quantize(model, nncf.Dataset(photos), subset_size=len(photos))

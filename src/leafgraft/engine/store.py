@@ -1,0 +1,237 @@
+"""The store: takes what the frozen part makes of photos from the bank, or computes it when it is asked for."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+
+from leafgraft.engine.bank import Bank, Rows, room, row_key, stored
+from leafgraft.engine.prefix import Choice, Engine, OpenVINO, TensorFlow, choose, convert, fingerprint
+from leafgraft.engine.quantize import quantized
+from leafgraft.machine import cores
+from leafgraft.network import Halves
+from leafgraft.photos.augment import Augmentation
+from leafgraft.photos.dataset import CENTRE, PIXELS, Dataset
+from leafgraft.progress import Progress, under_way
+
+_COMMIT = 256  # rows between two synchronisations with the disk
+
+Row = tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the frozen part is computed with.
+
+    Attributes:
+        bank: the folder of all banks.
+        engine: a name that `leafgraft.engine.prefix.choose` knows.
+        bank_gb: what all banks together may take of the disk, in GB; None leaves half of what is free.
+        progress: told how many views are done.
+    """
+
+    bank: Path
+    engine: str = "auto"
+    bank_gb: float | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A data set as rows of a bank.
+
+    Attributes:
+        rows: the rows of the bank.
+        places: int64 (n, v): the row of each of the v views of each of the n photos; -1 where it is not in the bank.
+        targets: float32 (n, classes), one-hot.
+        compute: makes the rows that are not in the bank, from (photo, column of ``places``) pairs, in their order.
+        weights: float32 (n,), or None.
+    """
+
+    rows: Rows
+    places: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    compute: Callable[[Sequence[tuple[int, int]]], Iterator[Row]]
+    weights: NDArray[np.float32] | None = None
+
+    def read(self, wanted: Sequence[tuple[int, int]], size: int) -> Iterator[Row]:
+        """Read or compute some rows.
+
+        Args:
+            wanted: (photo, column of ``places``) pairs.
+            size: rows at a time.
+
+        Yields:
+            (size, *shape) for each tensor, in the type of the bank; the last ones may be fewer.
+        """
+        pairs = np.array(wanted, np.int64).reshape(-1, 2)
+        places = self.places[pairs[:, 0], pairs[:, 1]]
+        absent = self.compute([pair for pair, place in zip(wanted, places, strict=True) if place < 0])
+        for start in range(0, len(places), size):
+            some = places[start : start + size]
+            here = some >= 0
+            found = self.rows.take(some[here])
+            if not here.all():
+                missing = [next(absent) for _ in range(int((~here).sum()))]
+                whole = tuple(np.empty((len(some), *shape), self.rows.dtype) for shape in self.rows.shapes)
+                for i, tensor in enumerate(whole):
+                    tensor[here] = found[i]
+                    tensor[~here] = [row[i] for row in missing]
+                found = whole
+            yield found
+
+
+class Store:
+    """The bank that belongs to one cut, and the engine that fills it."""
+
+    def __init__(self, halves: Halves, means: Means) -> None:
+        """Find the bank of a cut; nothing is computed yet."""
+        self._halves, self._means = halves, means
+        self._choice: Choice | None = None if halves.takes_photos else choose(means.engine)
+        self._dtype = "uint8" if halves.takes_photos else "float16"
+        self._network = "" if halves.takes_photos else fingerprint(halves.prefix)
+        self._int8: Path | None = None
+        self._engine: Engine | None = None
+
+    def feed(
+        self, data: Dataset, numbers: Sequence[int], augmentation: Augmentation | None = None, *, keep: bool = True
+    ) -> Feed:
+        """Make sure that the views of some photos are in the bank, as far as there is room for them.
+
+        Args:
+            data: the photos.
+            numbers: which views of each: `CENTRE`, or 0, 1, ...
+            augmentation: ranges of the random views; the centre crop is the same under each of them.
+            keep: whether views that are not in the bank yet go there; otherwise they are computed whenever they are
+                read.
+        """
+        ranges = Augmentation() if augmentation is None else augmentation
+        bank = Bank(self._means.bank, self._settings(data, numbers, ranges), self._halves.shapes, self._dtype)
+        keys = [row_key(key, number) for key in data.keys for number in numbers]
+        with _held(bank, self._means.progress):
+            missing = bank.missing(keys) if keep else []
+            if missing:
+                missing = missing[: room(self._means.bank, self._means.bank_gb) // bank.row_bytes]
+            if missing:
+                self._fill(
+                    bank, keys, missing, drawn(data, [divmod(i, len(numbers)) for i in missing], numbers, ranges)
+                )
+            places = bank.places(keys).reshape(len(data), len(numbers))
+            rows = bank.rows()
+
+        def compute(wanted: Sequence[tuple[int, int]]) -> Iterator[Row]:
+            if wanted:
+                for outputs in self._run(drawn(data, wanted, numbers, ranges)):
+                    yield from zip(*(stored(output, rows.dtype) for output in outputs), strict=True)
+
+        return Feed(rows, places, np.eye(len(data.classes), dtype=np.float32)[data.labels], compute)
+
+    def all_rows(self, data: Dataset, numbers: Sequence[int], augmentation: Augmentation | None = None) -> NDArray[Any]:
+        """What the prefix makes of some views, all in memory, for a cut with a single small tensor.
+
+        Returns:
+            float32 (photos, views, *shape).
+        """
+        if not numbers:
+            return np.zeros((len(data), 0, *self._halves.shapes[0]), np.float32)
+        feed = self.feed(data, numbers, augmentation)
+        pairs = [(photo, column) for photo in range(len(data)) for column in range(len(numbers))]
+        parts = [rows[0].astype(np.float32) for rows in feed.read(pairs, 4096)]
+        return np.concatenate(parts).reshape(len(data), len(numbers), *self._halves.shapes[0])
+
+    def _settings(self, data: Dataset, numbers: Sequence[int], ranges: Augmentation) -> str:
+        """All that rows depend on besides photo and view."""
+        settings = PIXELS
+        if self._choice is not None:
+            engine = self._choice.key
+            if self._choice.name == "int8" and self._int8 is None:
+                with under_way(self._means.progress, "Calibrating int8"):
+                    self._int8 = quantized(
+                        self._network,
+                        self._means.bank,
+                        data.keys,
+                        lambda position: data.views(position, [CENTRE], ranges)[0],
+                        lambda: convert(self._halves.prefix),
+                    )
+            if self._int8 is not None:
+                engine += f" {self._int8.name}"
+            settings += f" {engine} {self._network}"
+        return settings if list(numbers) == [CENTRE] else f"{settings} {ranges}"
+
+    def _run(self, views: Iterator[NDArray[np.uint8]]) -> Iterator[Row]:
+        if self._choice is None:
+            return ((view[None],) for view in views)
+        if self._engine is None:
+            with under_way(self._means.progress, "Compiling the frozen layers"):
+                if self._choice.name == "tensorflow":
+                    self._engine = TensorFlow(self._halves.prefix)
+                else:
+                    model = convert(self._halves.prefix) if self._int8 is None else self._int8 / "model.xml"
+                    self._engine = OpenVINO(model, precision=self._choice.name)
+        return self._engine.run(views)
+
+    def _fill(
+        self, bank: Bank, keys: Sequence[bytes], missing: Sequence[int], views: Iterator[NDArray[np.uint8]]
+    ) -> None:
+        """Compute the missing rows; any number of them may be left undone without harm."""
+        done = 0
+        text = "Drawing the views" if self._choice is None else "Computing the frozen layers"
+        for tensors in self._run(views):
+            before, done = done, done + len(tensors[0])
+            bank.append([keys[i] for i in missing[before:done]], tensors)
+            if done // _COMMIT > before // _COMMIT:
+                bank.commit()
+            if self._means.progress:
+                self._means.progress(text, done, len(missing))
+        bank.commit()
+
+
+@contextmanager
+def _held(bank: Bank, progress: Progress | None) -> Iterator[None]:
+    """Hold the lock of a bank, and say so where another process makes one wait."""
+    lock = bank.lock()
+    try:
+        lock.acquire(timeout=0.5)
+    except filelock.Timeout:
+        with under_way(progress, "Waiting for another training that fills the bank"):
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def drawn(
+    data: Dataset, wanted: Sequence[tuple[int, int]], numbers: Sequence[int], augmentation: Augmentation
+) -> Iterator[NDArray[np.uint8]]:
+    """Decode photos and draw views in threads, in order and not far ahead of the reader.
+
+    Args:
+        data: the photos.
+        wanted: (photo, index into ``numbers``); a photo is decoded once for all of its views that stand together.
+        numbers: of the views.
+        augmentation: ranges of the random views.
+    """
+    photos = [(photo, [numbers[i] for _, i in group]) for photo, group in itertools.groupby(wanted, lambda w: w[0])]
+    with ThreadPoolExecutor(cores(), thread_name_prefix="decode") as pool:
+        ahead: collections.deque[Future[list[NDArray[np.uint8]]]] = collections.deque()
+        try:
+            for photo, some in photos:
+                ahead.append(pool.submit(data.views, photo, some, augmentation))
+                if len(ahead) > 4 * cores():
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
