@@ -1,7 +1,7 @@
 """Measure what is promised in figures, side by side, and write docs/performance.md.
 
     python -m benchmarks PHOTOS                      everything; hours on two cores
-    python -m benchmarks PHOTOS features memory      some measurements; the page keeps the others as they were
+    python -m benchmarks PHOTOS features scale      some measurements; the page keeps the others as they were
     python -m benchmarks PHOTOS recipes --seeds 1 --epochs 1 2
 
 PHOTOS is a folder per species; the published figures are of Flowers-17. The ten species are its first ten.

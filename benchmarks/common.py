@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -74,8 +73,3 @@ def cold_cache(folder: str | Path) -> Path:
     for path in imagenet.cache_dir().glob("resnet50*"):
         (cache / path.name).symlink_to(path)
     return cache
-
-
-def children_peak_mb() -> float:
-    """The largest resident memory of any child so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

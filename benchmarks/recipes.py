@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,10 @@ def _literal(split: Any, folder: Path, weights: Path, seed: int, epochs: Any) ->
         sys.executable, "-m", "benchmarks.literal", folder / "train.csv", folder / "test.csv", weights,
         "--seed", seed, "--epochs", *epochs,
     ]  # fmt: skip
-    said = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=True).stdout
+    # TensorFlow as it comes: a measurement before this one has set it up our way, and its environment is inherited.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
+    said = subprocess.run(
+        [str(word) for word in command], stdout=subprocess.PIPE, text=True, check=True, env=environment
+    ).stdout
     curve = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     return {"seconds": curve[-1]["seconds"], "accuracy": curve[-1]["accuracy"], "curve": curve}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from leafgraft import run
 from leafgraft.classifier import PlantClassifierTransferLearning
 from leafgraft.climb import affordable, rate_share
-from leafgraft.errors import OrderError
+from leafgraft.errors import OrderError, UserError
 from leafgraft.recipes import AUTO, QUICK
 
 
@@ -80,6 +80,26 @@ def test_auto_keeps_the_best_of_its_steps(found: run.Gathered, settings: run.Set
     assert classifier.evaluate(found.val)["accuracy"] == pytest.approx(best)
 
 
+@pytest.mark.parametrize("unfreeze", [0, 1, 4])
+def test_layers_that_have_nothing_to_learn_are_no_obstacle(
+    found: run.Gathered, settings: run.Settings, unfreeze: int
+) -> None:
+    recipe = dataclasses.replace(AUTO, budget=None, epochs_fine=1, unfreeze=unfreeze)
+    classifier = fitted(found, settings, recipe, views=1)
+    assert [row["stage"] for row in classifier.history] == ["probe", "probe", "fine"]
+
+
+def test_names_come_from_the_photos_and_each_species_needs_one(found: run.Gathered, settings: run.Settings) -> None:
+    nameless = PlantClassifierTransferLearning(len(found.classes), weights=None, bank=settings.bank)
+    nameless.fit(found.train, recipe=QUICK, validation_data=found.val, verbose=0)
+    assert nameless.classes == found.classes
+    some = found.train.subset(np.flatnonzero(found.train.labels != 1))
+    with pytest.raises(UserError, match=f"no photo of {found.classes[1]}"):
+        nameless.train_probe(some)
+    with pytest.raises(UserError, match="views must be"):
+        nameless.fit(found.train, recipe=AUTO, views=-1)
+
+
 def test_without_time_there_is_still_a_probe(found: run.Gathered, settings: run.Settings) -> None:
     classifier = fitted(found, settings, dataclasses.replace(AUTO, budget=1e-9))
     assert [row["stage"] for row in classifier.history] == ["probe"]
@@ -110,3 +130,13 @@ def test_the_same_seed_gives_the_same_figures_to_the_last_digit(
     np.testing.assert_array_equal(runs[0].answers, runs[1].answers)
     losses = [[row["loss"] for row in one.classifier.history] for one in runs]
     assert losses[0] == losses[1]
+
+
+def test_without_validation_photos_few_photos_are_not_fine_tuned_on(
+    found: run.Gathered, settings: run.Settings
+) -> None:
+    classifier = PlantClassifierTransferLearning(
+        len(found.classes), weights=settings.weights, class_names=found.classes, bank=settings.bank
+    )
+    classifier.fit(found.train, recipe=dataclasses.replace(AUTO, budget=None), verbose=0)
+    assert [row["stage"] for row in classifier.history] == ["probe", "probe"]

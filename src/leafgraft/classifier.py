@@ -238,12 +238,19 @@ class PlantClassifierTransferLearning:
             UserError: the photos or labels are unfit.
         """
         model = self._head("train_probe", "add_linear_head")
-        if model.get_layer("probabilities").kernel.shape[0] != self.base_model.output.shape[-1]:
+        if not self._has_linear_head(model):
             raise OrderError("Call add_linear_head() before train_probe(): this head is the custom one.")
         if any(layer.trainable for layer in self.base_model.layers):
             raise OrderError("Call freeze_base_model() before train_probe(): the base is not frozen.")
+        if not isinstance(views, int | np.integer) or views < 0:
+            raise UserError(f"views must be a whole number, 0 or more. Received: {views!r}.")
         started = time.perf_counter()
         data = self._named(self._data(X_train, y_train))
+        absent = np.flatnonzero(np.bincount(data.labels, minlength=self.num_classes) == 0)
+        if len(absent):
+            raise UserError(f"There is no photo of {data.classes[absent[0]]} to train on; a probe needs one of each.")
+        weight = class_weights(class_weight, data)
+        _, held = self._held(data, validation_data, 0.0)
         means = replace(self._means, progress=progress)
         store = Store(network.cut_at_pool(model), means)
         made = store.all_rows(data, [CENTRE])
@@ -252,7 +259,6 @@ class PlantClassifierTransferLearning:
         else:
             drawn = store.all_rows(data, range(views), augment)
         made = np.concatenate([made, drawn], axis=1)
-        weight = class_weights(class_weight, data)
         rows = probe.rooted(made.reshape(-1, made.shape[-1]), network.ROOT_SHIFT)
         repeated = np.repeat(data.labels, 1 + views)
         with under_way(progress, "Fitting the linear probe"):
@@ -266,7 +272,6 @@ class PlantClassifierTransferLearning:
             )
         model.get_layer("probabilities").set_weights([fitted.kernel, fitted.bias])
         figures = dict(zip(("loss", "accuracy"), fitted.figures(rows, repeated), strict=True))
-        _, held = self._held(data, validation_data, 0.0)
         if held is not None:
             seen = probe.rooted(store.all_rows(held, [CENTRE])[:, 0], network.ROOT_SHIFT)
             figures |= dict(zip(("val_loss", "val_accuracy"), fitted.figures(seen, held.labels), strict=True))
@@ -462,8 +467,10 @@ class PlantClassifierTransferLearning:
             "verbose": verbose,
             "progress": progress,
         }
-        data = self._data(X_train, y_train)
+        data = self._named(self._data(X_train, y_train))
         if recipe.head == "linear":
+            if views not in (None, "fresh") and (not isinstance(views, int | np.integer) or views < 1):
+                raise UserError(f'views must be a whole number, 1 or more, or "fresh". Received: {views!r}.')
             from leafgraft.climb import climb
 
             held = self._held(data, validation_data, validation_split)
@@ -473,7 +480,7 @@ class PlantClassifierTransferLearning:
             )  # fmt: skip
             return self
         self.freeze_base_model()
-        if self.model is None:
+        if self.model is None or self._has_linear_head(self.model):
             self.add_custom_head()
         self.compile_transfer_learning(learning_rate=recipe.rate_frozen)
         if recipe.epochs_frozen:
@@ -541,7 +548,7 @@ class PlantClassifierTransferLearning:
 
         Args:
             path: a bundle, or the folder of a run.
-            settings: ``batch_norm``, ``seed`` and ``bank``, as for the class.
+            settings: ``batch_norm``, ``seed``, ``bank``, ``bank_gb`` and ``engine``, as for the class.
 
         Raises:
             UserError: there is none, or it is damaged.
@@ -584,6 +591,9 @@ class PlantClassifierTransferLearning:
         if self.model is None:
             raise OrderError(f"Call {before}() before {caller}(): there is no model yet.")
         return self.model
+
+    def _has_linear_head(self, model: keras.Model) -> bool:
+        return bool(model.get_layer("probabilities").kernel.shape[0] == self.base_model.output.shape[-1])
 
     def _held(
         self, data: Dataset, validation_data: Validation | None, validation_split: float

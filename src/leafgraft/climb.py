@@ -17,13 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from leafgraft._tensorflow import keras
 from leafgraft.photos.dataset import Dataset
 from leafgraft.progress import Progress
-from leafgraft.recipes import Recipe, views_per_photo
+from leafgraft.recipes import Recipe, fine_tuning_pays, views_per_photo
 
 if TYPE_CHECKING:
     from leafgraft.classifier import PlantClassifierTransferLearning
-
-Figures = tuple[float, float]
-"""Accuracy and negative loss on the validation photos; larger is better."""
 
 
 def climb(
@@ -44,7 +41,8 @@ def climb(
     Args:
         classifier: its head is replaced.
         data: photos to train on.
-        validation: photos to choose by; without them the last step of the recipe is kept.
+        validation: photos to choose by; without them the last step is kept, and the number of photos decides on
+            fine-tuning.
         recipe: how far to go.
         views: random views kept of each photo, by default by their number; or "fresh", for new ones in every epoch of
             fine-tuning and none for the probe.
@@ -61,22 +59,29 @@ def climb(
     assert classifier.model is not None
     best = _Best(classifier.model)
 
+    deep = recipe.unfreeze if recipe.epochs_fine else 0
+
     def probe(drawn: int) -> None:
-        classifier.train_probe(data, views=drawn, augment=recipe.augmentation, unfreeze=recipe.unfreeze, **shared)
+        classifier.train_probe(data, views=drawn, augment=recipe.augmentation, unfreeze=deep, **shared)
         best.compare(classifier.history[-1])
         on_probe()
 
     probe(0)
-    if recipe.epochs_fine and views is None:
+    if not recipe.probe_views:
+        return
+    if views is None:
         views = affordable(
             views_per_photo(len(data)), classifier.history[-1]["seconds"], deadline - time.perf_counter()
         )
-    if not recipe.epochs_fine or not views:
+    if not views:
         return
-    if recipe.probe_views and views != "fresh":
+    if views != "fresh":
         probe(views)
         best.restore()
-    if time.perf_counter() >= deadline:
+    if not recipe.epochs_fine:
+        return
+    unchecked = validation is None and not fine_tuning_pays(len(data), len(data.classes))
+    if unchecked or time.perf_counter() >= deadline:
         return
     classifier.fine_tune(recipe.unfreeze, learning_rate=recipe.rate_fine, label_smoothing=recipe.label_smoothing)
     best.follow_all()
@@ -110,20 +115,23 @@ def affordable(views: int, seconds: float, left: float) -> int:
 
 
 class _Best:
-    """The weights with the best figures so far."""
+    """The weights with the best accuracy on validation photos so far; of equals, the first.
+
+    Losses are not compared: that of fine-tuning contains label smoothing, that of a probe does not.
+    """
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._variables = [model.get_layer("probabilities").kernel, model.get_layer("probabilities").bias]
-        self._figures: Figures | None = None
+        self._accuracy: float | None = None
         self._values: list[Any] = []
 
     def compare(self, row: Mapping[str, Any]) -> bool:
         """Keep the weights as they are now if a line of the history is better than all before; says whether it is."""
-        figures = None if row["val_accuracy"] is None else (row["val_accuracy"], -row["val_loss"])
-        better = figures is None or self._figures is None or figures > self._figures
+        accuracy = row["val_accuracy"]
+        better = accuracy is None or self._accuracy is None or accuracy > self._accuracy
         if better:
-            self._figures = figures
+            self._accuracy = accuracy
             self._values = [variable.numpy() for variable in self._variables]
         return better
 

@@ -134,7 +134,15 @@ def compare(
             len(data.classes), weights=weights, class_names=data.classes, seed=seed, bank=bank
         )
         stopwatch.start()
-        classifier.fit(data, recipe=recipe, validation_data=test, callbacks=[stopwatch], verbose=0, progress=progress)
+        classifier.fit(
+            data,
+            recipe=recipe,
+            validation_data=test,
+            callbacks=[stopwatch],
+            on_probe=stopwatch.note,
+            verbose=0,
+            progress=progress,
+        )
         curve = curve_of(TRANSFER, classifier, stopwatch.elapsed)
         transfer = Outcome.of(curve, test, classifier.predict_proba(test, progress=progress))
         scratch = from_scratch(data, test, test, curve, recipe, equal, seed=seed, bank=bank, progress=progress)
@@ -245,5 +253,9 @@ class _Stopwatch(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.note()
+
+    def note(self) -> None:
+        """Note the time of a line of the history."""
         self.elapsed.append(time.perf_counter() - self._start)
         self._on_epoch()

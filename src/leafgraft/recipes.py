@@ -108,6 +108,19 @@ AUTO = dataclasses.replace(BEST, name="auto", budget=600.0)
 RECIPES = {recipe.name: recipe for recipe in (AUTO, QUICK, BEST, CLASSIC)}
 
 
+def fine_tuning_pays(photos: int, species: int) -> bool:
+    """Whether to fine-tune from a probe where no validation photos can tell.
+
+    It brought 1.0 point with 60 photos a species, and lost 0.4 to 1.5 points with 10, 30 and about 35 (three other data
+    sets; ``docs/performance.md``). The line lies between.
+
+    Args:
+        photos: how many there are to train on.
+        species: how many they show.
+    """
+    return photos >= 45 * species
+
+
 def views_per_photo(photos: int) -> int:
     """How many random views of each photo are kept, from which every epoch draws one.
 

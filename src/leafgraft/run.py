@@ -196,10 +196,6 @@ def compare(
     with _begun(source, folder, settings, watch, needs_test=True) as begun:
         found, test = begun.found, begun.found.test
         assert test is not None  # or it would not have begun
-        if settings.recipe.keep_best and found.val is None:
-            raise UserError(
-                f"The recipe {settings.recipe.name} chooses by validation photos; give --val-fraction a value above 0."
-            )
         with under_way(watch.progress, "Loading TensorFlow"):
             from leafgraft import comparison
         with comparison.temporary_bank() as bank:
@@ -242,6 +238,10 @@ def _begun(
         found = gather(source, settings, watch.progress)
     if needs_test and found.test is None:
         raise UserError("A comparison needs photos held out for the test; give --test-fraction a value above 0.")
+    if needs_test and settings.recipe.keep_best and found.val is None:
+        raise UserError(
+            f"The recipe {settings.recipe.name} chooses by validation photos; give --val-fraction a value above 0."
+        )
     watch.say(described(found))
     with clock("weights"):
         weights = imagenet.fetch(settings.weights, progress=watch.progress)

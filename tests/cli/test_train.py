@@ -96,6 +96,8 @@ def photos(tmp_path: Path) -> Path:
         (("--budget", "soon"), "--budget is a time like 90s, 5m or 1h. Received: 'soon'."),
         (("--budget", "0s"), "Received: '0s'."),
         (("--budget", "5m", "--recipe", "classic"), "classic has a fixed number of epochs"),
+        (("--budget", "5m", "--recipe", "quick"), "quick takes what it takes"),
+        (("--views", 3, "--recipe", "quick"), "quick looks at the centre crops alone"),
         (("--budget", "5m", "--deterministic"), "exclude each other"),
         (("--views", "some"), "--views is a whole number above 0, or fresh. Received: 'some'."),
         (("--engine", "fp8"), "There is no engine 'fp8'; choose auto, fp32, bf16, int8, tensorflow."),

@@ -89,6 +89,8 @@ def train(
     if budget is not None:
         if chosen.head == "custom":
             raise UserError(f"--budget is for auto and best; the recipe {recipe} has a fixed number of epochs.")
+        if not chosen.epochs_fine:
+            raise UserError(f"--budget is for auto and best; the recipe {recipe} takes what it takes.")
         chosen = dataclasses.replace(chosen, budget=seconds_of(budget))
     if deterministic and chosen.budget is not None:
         if budget is not None:
@@ -96,6 +98,8 @@ def train(
                 "--deterministic and --budget exclude each other: what time allows differs from run to run."
             )
         chosen = dataclasses.replace(chosen, budget=None)
+    if views is not None and chosen.head == "linear" and not chosen.probe_views:
+        raise UserError(f"--views is for the other recipes; {recipe} looks at the centre crops alone.")
     settings = run.Settings(
         chosen, classes_of(classes), val_fraction, test_fraction, seed, weights,
         bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,

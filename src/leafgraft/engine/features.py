@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
 from leafgraft.engine.store import Means, Store
-from leafgraft.network import cut_for, without_xla
+from leafgraft.network import cut_at_pool, cut_for, without_xla
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import Dataset
 
@@ -41,12 +41,11 @@ def through(
         float32 (photos, views, 2048), at least 0.
     """
     halves = cut_for(model, unfreeze)
+    if len(halves.shapes[0]) == 1:  # none of these layers has anything to learn, and the cut lies behind the pooling
+        return Store(cut_at_pool(model), means).all_rows(data, numbers, augmentation)
     feed = Store(halves, means).feed(data, numbers, augmentation)
     pool = model.get_layer("pool").output
     pairs = [(photo, column) for photo in range(len(data)) for column in range(len(numbers))]
-    if halves.prefix.outputs[0] is pool:
-        parts = [rows[0].astype(np.float32) for rows in feed.read(pairs, _ROWS)]
-        return np.concatenate(parts).reshape(len(data), len(numbers), -1)
     rest = without_xla(keras.Model(halves.prefix.outputs, pool))
     parts = []
     for done, rows in enumerate(feed.read(pairs, _ROWS)):

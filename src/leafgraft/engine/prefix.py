@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft.errors import UserError
+from leafgraft.machine import versions
 
 Outputs = tuple[NDArray[np.float32], ...]
 
@@ -63,16 +64,16 @@ class Choice:
     def key(self) -> str:
         """Names what computes, for keys of what was computed."""
         if self.name == "tensorflow":
-            return f"tensorflow {metadata.version('keras')} f32"
+            return f"tensorflow {versions()['tensorflow']} f32"
         return f"openvino {metadata.version('openvino')} {'f32' if self.name == 'fp32' else self.name}"
 
 
 def choose(name: str) -> Choice:
     """Settle what computes the frozen layers.
 
-    "auto" takes what gives the same answers and is fastest at it: a GPU that TensorFlow sees, else bfloat16 where the
-    processor multiplies it (cosine to float32 0.99996), else float32. int8 is faster still but changes the activations
-    (cosine 0.997) and has to be calibrated first, so it must be asked for.
+    "auto" takes what is fastest among those that give the same answers for practical purposes: a GPU that TensorFlow
+    sees, else bfloat16 where the processor multiplies it (cosine to float32 0.99996), else float32. int8 is faster
+    still but changes the activations (cosine 0.997) and has to be calibrated first, so it must be asked for.
 
     Raises:
         UserError: there is no such engine, or this machine cannot run it.
@@ -213,6 +214,7 @@ def fingerprint(model: Any) -> str:
 
     names = "|".join(re.escape(operation.name) for operation in model.operations)
     graph = re.sub(f'"(?:{names}|{re.escape(model.name)})"', place, model.to_json())
+    graph = re.sub(r'"trainable": (?:true|false)', "", graph)  # changes no output
     digest = hashlib.sha256(graph.encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).data)

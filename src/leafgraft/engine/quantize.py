@@ -65,8 +65,11 @@ def quantized(
         model = _quantize(convert(), [crop(position)[None] for _, position in chosen])
         ov.save_model(model, temporary / "model.xml", compress_to_fp16=False)
         write_json(temporary / "about.json", {"settings": "int8 network", "shapes": [], "photos": used})
-        with contextlib.suppress(FileExistsError, OSError):  # another process was first; its work is as good
+        try:
             temporary.rename(folder)
+        except OSError:
+            if not (folder / "model.xml").exists():  # else another process was first; its work is as good
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

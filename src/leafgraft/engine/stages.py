@@ -22,13 +22,16 @@ Views = int | Literal["fresh"]
 """How many random views of each photo are kept to draw from; or new ones in every epoch, which are not kept."""
 
 
-def batches(feed: Feed, size: int, seed: int | None, *, in_turn: bool = False) -> Any:
+def batches(
+    feed: Feed, size: int, seed: int | None, *, in_turn: bool = False, failures: list[Exception] | None = None
+) -> Any:
     """Read a feed epoch after epoch, each photo once an epoch, straight from the bank.
 
     Args:
         feed: what to read.
         size: photos a batch.
         seed: of the shuffling and the choice of views; None keeps the order and takes the first view.
+        failures: takes what goes wrong while rows are computed, which TensorFlow would turn into errors of its own.
         in_turn: whether the epochs show one view after another instead of drawing one for each photo.
 
     Returns:
@@ -62,7 +65,15 @@ def batches(feed: Feed, size: int, seed: int | None, *, in_turn: bool = False) -
         *(() if feed.weights is None else (tf.TensorSpec((None,), tf.float32),)),
     )
 
-    data = tf.data.Dataset.from_generator(epoch, output_signature=signature)
+    def told() -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from epoch()
+        except Exception as error:
+            if failures is not None:
+                failures.append(error)
+            raise
+
+    data = tf.data.Dataset.from_generator(told, output_signature=signature)
     return data.apply(tf.data.experimental.assert_cardinality(-(-photos // size))).prefetch(2)
 
 
@@ -133,15 +144,25 @@ def fit(
         steps=-(-len(data) // batch_size),
     )
     halves.suffix.history = history
-    with computing_in_bfloat16(halves.suffix, wanted=choose(means.engine).name == "bf16"):
-        halves.suffix.fit(
-            batches(feed, batch_size, seed, in_turn=fresh),
-            validation_data=batches(watched, batch_size, None) if watched else None,
-            epochs=epochs,
-            callbacks=whole,
-            shuffle=False,  # the batches are shuffled already
-            verbose=verbose,
-        )
+    failures: list[Exception] = []
+    half = choose(means.engine).name == "bf16"
+    try:
+        with computing_in_bfloat16(halves.suffix, wanted=half):
+            halves.suffix.fit(
+                batches(feed, batch_size, seed, in_turn=fresh, failures=failures),
+                validation_data=batches(watched, batch_size, None, failures=failures) if watched else None,
+                epochs=epochs,
+                callbacks=whole,
+                shuffle=False,  # the batches are shuffled already
+                verbose=verbose,
+            )
+    except Exception:
+        if failures:
+            raise failures[0] from None
+        raise
+    finally:
+        if half:  # what a callback had the whole model trace would go on computing in bfloat16
+            model.predict_function = model.test_function = None
     return history
 
 
