@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leafgraft import run
+from leafgraft._tensorflow import deterministic
 from leafgraft.classifier import PlantClassifierTransferLearning
 from leafgraft.climb import affordable, rate_share
 from leafgraft.errors import OrderError, UserError
@@ -80,7 +81,7 @@ def test_auto_keeps_the_best_of_its_steps(found: run.Gathered, settings: run.Set
     assert classifier.evaluate(found.val)["accuracy"] == pytest.approx(best)
 
 
-@pytest.mark.parametrize("unfreeze", [0, 1, 4])
+@pytest.mark.parametrize("unfreeze", [0, 1])
 def test_layers_that_have_nothing_to_learn_are_no_obstacle(
     found: run.Gathered, settings: run.Settings, unfreeze: int
 ) -> None:
@@ -117,19 +118,14 @@ def test_a_probe_needs_the_linear_head_and_a_frozen_base(found: run.Gathered, se
         classifier.train_probe(found.train)
 
 
-def test_the_same_seed_gives_the_same_figures_to_the_last_digit(
-    garden: Path, settings: run.Settings, tmp_path: Path
-) -> None:
-    exact = dataclasses.replace(
-        settings, recipe=dataclasses.replace(AUTO, budget=None, epochs_fine=2), deterministic=True
-    )
-    runs = [run.train(garden, tmp_path / str(i), exact) for i in range(2)]
-    for side in ("test", "val"):
-        assert runs[0].metrics[side] == runs[1].metrics[side]
-    assert runs[0].answers is not None
-    np.testing.assert_array_equal(runs[0].answers, runs[1].answers)
-    losses = [[row["loss"] for row in one.classifier.history] for one in runs]
-    assert losses[0] == losses[1]
+def test_the_same_seed_gives_the_same_figures_to_the_last_digit(found: run.Gathered, settings: run.Settings) -> None:
+    deterministic()
+    recipe = dataclasses.replace(AUTO, budget=None, epochs_fine=2)
+    first, second = (fitted(found, settings, recipe) for _ in range(2))
+    for one, other in zip(first.history, second.history, strict=True):
+        assert one | {"seconds": 0} == other | {"seconds": 0}
+    assert found.test is not None
+    np.testing.assert_array_equal(first.predict_proba(found.test), second.predict_proba(found.test))
 
 
 def test_without_validation_photos_few_photos_are_not_fine_tuned_on(
