@@ -115,23 +115,20 @@ def affordable(views: int, seconds: float, left: float) -> int:
 
 
 class _Best:
-    """The weights with the best accuracy on validation photos so far; of equals, the first.
-
-    Losses are not compared: that of fine-tuning contains label smoothing, that of a probe does not.
-    """
+    """The weights with the best accuracy on validation photos so far; of equals, those with the least log loss."""
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._variables = [model.get_layer("probabilities").kernel, model.get_layer("probabilities").bias]
-        self._accuracy: float | None = None
+        self._figures: tuple[float, float] | None = None
         self._values: list[Any] = []
 
     def compare(self, row: Mapping[str, Any]) -> bool:
         """Keep the weights as they are now if a line of the history is better than all before; says whether it is."""
-        accuracy = row["val_accuracy"]
-        better = accuracy is None or self._accuracy is None or accuracy > self._accuracy
+        figures = None if row["val_accuracy"] is None else (row["val_accuracy"], -row["val_loss"])
+        better = figures is None or self._figures is None or figures > self._figures
         if better:
-            self._accuracy = accuracy
+            self._figures = figures
             self._values = [variable.numpy() for variable in self._variables]
         return better
 

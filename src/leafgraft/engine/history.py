@@ -8,6 +8,9 @@ from typing import Any
 
 from leafgraft._tensorflow import keras
 
+LOG_LOSS = "log_loss"
+"""The metric that stands in the history as the loss where there is one: without label smoothing or class weights."""
+
 
 class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
     """Adds a line to the history at the end of each epoch.
@@ -28,7 +31,12 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Write the line."""
         seconds = time.perf_counter() - self._start
-        row = epoch_row(self._stage, self._history, seconds, logs or {})
+        figures = dict(logs or {})
+        for name in ("loss", "val_loss"):
+            measure = name.replace("loss", LOG_LOSS)
+            if measure in figures:
+                figures[name] = figures[measure]
+        row = epoch_row(self._stage, self._history, seconds, figures)
         self._history.append(row | {"learning_rate": float(self.model.optimizer.learning_rate)})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
+from leafgraft.engine.history import LOG_LOSS
 from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Feed, Means, Store
 from leafgraft.network import computing_in_bfloat16, cut
@@ -130,7 +131,9 @@ def fit(
         # Keras would do it while it traces the first step, where it takes many times as long.
         model.optimizer.build(model.trainable_variables)
     model.stop_training = False
-    halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"], jit_compile=False)
+    # The loss may contain label smoothing, and is then no measure to compare with others by.
+    metrics = ["accuracy", keras.metrics.CategoricalCrossentropy(name=LOG_LOSS)]
+    halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=metrics, jit_compile=False)
     history = keras.callbacks.History()
     own = [history, _StopTogether(halves.suffix)]
     if means.progress:
