@@ -70,7 +70,7 @@ def _steps(photos: Path, few: int, seed: int) -> dict[str, tuple[float, float]]:
 
     names = iter(("probe", "probe with views"))
     classifier.fit(train, recipe=replace(AUTO, budget=None), verbose=0, on_probe=lambda: told(next(names)))
-    told("fine-tuned")
+    told("at the end")
     return found
 
 

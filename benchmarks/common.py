@@ -19,11 +19,11 @@ from leafgraft.machine import cores, versions
 def machine() -> dict[str, Any]:
     """The machine at hand, for the page."""
     from leafgraft._openvino import ov
+    from leafgraft.engine.prefix import capabilities
 
-    core = ov.Core()
     return {
-        "processor": core.get_property("CPU", "FULL_DEVICE_NAME"),
-        "capabilities": core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        "processor": ov.Core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "capabilities": capabilities(),
         "cores": cores(),
         "system": platform.platform(terse=True),
         "versions": versions(),

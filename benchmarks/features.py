@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ PHOTOS = 512
 ARRAYS = 192
 
 
-def _through(engine: Any, views: Callable[[], Any]) -> None:
-    for _ in engine.run(views()):
+def _exhaust(stream: Iterable[Any]) -> None:
+    for _ in stream:
         pass
 
 
@@ -58,10 +58,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     works: dict[str, tuple[int, Callable[[], Any]]] = {
         "keras": (ARRAYS, lambda: pooled.predict(arrays, batch_size=32, verbose=0)),
-        "decode": (PHOTOS, lambda: [None for _ in views()]),
+        "decode": (PHOTOS, lambda: _exhaust(views())),
     }
     for name, engine in engines.items():
-        works[name] = (PHOTOS, partial(_through, engine, views))
+        works[name] = (PHOTOS, partial(lambda engine: _exhaust(engine.run(views())), engine))
     rates: dict[str, list[float]] = {name: [] for name in works}
     used: dict[str, list[float]] = {name: [] for name in works}
     pooled.predict(arrays[:32], verbose=0)

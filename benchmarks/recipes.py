@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from benchmarks.common import cold_cache, first_ten, leafgraft, machine
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds and accuracy of each recipe for each seed, in turns; banks begin empty."""
     from leafgraft import imagenet, run
+    from leafgraft.files import write_csv
     from leafgraft.recipes import CLASSIC
 
     weights = imagenet.fetch()
@@ -28,12 +28,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             listing = folder / "photos.csv"
-            with listing.open("w", newline="") as file:
-                rows = csv.writer(file)
-                rows.writerow(["path", "label", "split"])
-                rows.writerows(
-                    [photo.path.absolute(), photo.label, photo.split] for photo in split.photos if photo.split
-                )
+            rows = [
+                {"path": photo.path.absolute(), "label": photo.label, "split": photo.split}
+                for photo in split.photos
+                if photo.split
+            ]
+            write_csv(listing, ("path", "label", "split"), rows)
             for recipe in ("quick", "auto", "classic"):
                 epochs = ("--epochs-frozen", arguments.epochs[0], "--epochs-fine", arguments.epochs[1])
                 output = folder / recipe

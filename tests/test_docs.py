@@ -144,6 +144,19 @@ def test_nothing_imports_the_command_line() -> None:
             assert not [name for name in imported(path) if f"{name}.".startswith("leafgraft.cli.")], path
 
 
+def test_openvino_comes_from_one_place_where_its_reports_are_off() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "_openvino.py":
+            assert not [name for name in imported(path) if name.partition(".")[0] == "openvino"], path
+    code = (
+        "from leafgraft._openvino import ov; import openvino.tools.ovc.convert_impl as ovc;"
+        "from nncf.telemetry.wrapper import telemetry; from unittest.mock import MagicMock;"
+        "print(ovc.tm.__name__, isinstance(telemetry, MagicMock))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["openvino.tools.ovc.telemetry_stub", "True"]
+
+
 def test_loading_the_command_line_loads_no_tensorflow() -> None:
     code = "import leafgraft.cli.main, leafgraft.bundle, sys; print({'keras', 'tensorflow'}.isdisjoint(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

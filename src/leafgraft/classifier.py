@@ -24,7 +24,7 @@ from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
 from leafgraft.photos.decode import centre
 from leafgraft.progress import Progress, under_way
-from leafgraft.recipes import CLASSIC, Recipe, views_per_photo
+from leafgraft.recipes import CLASSIC, Recipe, Views, views_per_photo
 from leafgraft.report import plots
 from leafgraft.verdict.metrics import score
 
@@ -164,7 +164,7 @@ class PlantClassifierTransferLearning:
         validation_split: float = 0.0,
         batch_size: int = CLASSIC.batch_size,
         augment: bool | Augmentation = True,
-        views: stages.Views | None = None,
+        views: Views | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
@@ -314,7 +314,7 @@ class PlantClassifierTransferLearning:
         validation_split: float = 0.0,
         batch_size: int = CLASSIC.batch_size,
         augment: bool | Augmentation = True,
-        views: stages.Views | None = None,
+        views: Views | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
@@ -345,7 +345,7 @@ class PlantClassifierTransferLearning:
         validation_split: float,
         batch_size: int,
         augment: bool | Augmentation,
-        views: stages.Views | None,
+        views: Views | None,
         class_weight: Mapping[Any, float] | str | None,
         callbacks: Sequence[keras.callbacks.Callback] | None,
         verbose: int | str,
@@ -431,7 +431,7 @@ class PlantClassifierTransferLearning:
         recipe: Recipe = CLASSIC,
         validation_data: Validation | None = None,
         validation_split: float = 0.0,
-        views: stages.Views | None = None,
+        views: Views | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         on_probe: Callable[[], None] = lambda: None,

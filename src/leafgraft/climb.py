@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from leafgraft._tensorflow import keras
 from leafgraft.photos.dataset import Dataset
 from leafgraft.progress import Progress
-from leafgraft.recipes import Recipe, fine_tuning_pays, views_per_photo
+from leafgraft.recipes import Recipe, Views, fine_tuning_pays, views_per_photo
 
 if TYPE_CHECKING:
     from leafgraft.classifier import PlantClassifierTransferLearning
@@ -29,7 +29,7 @@ def climb(
     validation: Dataset | None,
     recipe: Recipe,
     *,
-    views: int | Literal["fresh"] | None = None,
+    views: Views | None = None,
     class_weight: Mapping[Any, float] | str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     on_probe: Callable[[], None] = lambda: None,
@@ -58,7 +58,6 @@ def climb(
     classifier.add_linear_head()
     assert classifier.model is not None
     best = _Best(classifier.model)
-
     deep = recipe.unfreeze if recipe.epochs_fine else 0
 
     def probe(drawn: int) -> None:

@@ -8,8 +8,15 @@ from typing import Literal
 
 from leafgraft.photos.augment import Augmentation
 
+Views = int | Literal["fresh"]
+"""How many random views of each photo are kept to draw from; or new ones in every epoch, which are not kept."""
+
 RESNET_LAYERS = 175
 """Layers of ResNet50 without its top, the input among them."""
+
+
+AUGMENTATION = Augmentation(rotation=20.0, shift=0.2, flip=True)
+"""The ranges of the assignment."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,14 @@ class Recipe:
 
     name: str
     head: Literal["custom", "linear"]
-    epochs_frozen: int
-    rate_frozen: float
-    probe_views: bool
-    epochs_fine: int
-    rate_fine: float
-    unfreeze: int
-    batch_size: int
-    augmentation: Augmentation
+    epochs_frozen: int = 0
+    rate_frozen: float = 0.0
+    probe_views: bool = False
+    epochs_fine: int = 0
+    rate_fine: float = 0.0
+    unfreeze: int = 0
+    batch_size: int = 32
+    augmentation: Augmentation = AUGMENTATION
     cosine: bool = False
     label_smoothing: float = 0.0
     keep_best: bool = False
@@ -60,47 +67,29 @@ CLASSIC = Recipe(
     head="custom",
     epochs_frozen=10,
     rate_frozen=1e-3,
-    probe_views=False,
     epochs_fine=20,
     rate_fine=1e-5,
     unfreeze=50,
-    batch_size=32,
-    augmentation=Augmentation(rotation=20.0, shift=0.2, flip=True),
 )
 """The schedule, rates, depth and augmentation of the assignment."""
 
-QUICK = Recipe(
-    name="quick",
-    head="linear",
-    epochs_frozen=0,
-    rate_frozen=0.0,
-    probe_views=False,
-    epochs_fine=0,
-    rate_fine=0.0,
-    unfreeze=0,
-    batch_size=32,
-    augmentation=CLASSIC.augmentation,
-)
+QUICK = Recipe(name="quick", head="linear")
 """A probe of the centre crops: one pass over the photos, then seconds."""
 
 BEST = Recipe(
     name="best",
     head="linear",
-    epochs_frozen=0,
-    rate_frozen=0.0,
     probe_views=True,
     epochs_fine=8,
     rate_fine=1e-4,
     unfreeze=10,
-    batch_size=32,
-    augmentation=CLASSIC.augmentation,
     cosine=True,
     label_smoothing=0.1,
     keep_best=True,
     patience=3,
 )
-"""A probe, the same on random views, then fine-tuning of the last residual block from there (``docs/results.md`` says
-what each step brought)."""
+"""A probe, the same on random views, then fine-tuning of the last residual block from there; ``docs/performance.md``
+says what each step brought."""
 
 AUTO = dataclasses.replace(BEST, name="auto", budget=600.0)
 """`BEST` for as long as it improves, or for ten minutes."""
@@ -111,7 +100,7 @@ RECIPES = {recipe.name: recipe for recipe in (AUTO, QUICK, BEST, CLASSIC)}
 def fine_tuning_pays(photos: int, species: int) -> bool:
     """Whether to fine-tune from a probe where no validation photos can tell.
 
-    It brought 1.0 point with 60 photos a species, and lost 0.4 to 1.5 points with 10, 30 and about 35 (three other data
+    It brought 1.0 point with 60 photos a species, and lost 0.3 to 1.5 points with 10, 30 and about 35 (three other data
     sets; ``docs/performance.md``). The line lies between.
 
     Args:

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ from leafgraft.photos import Photo, scan, write_manifest
 from leafgraft.photos.dataset import Dataset
 from leafgraft.photos.split import split
 from leafgraft.progress import Progress, under_way
-from leafgraft.recipes import Recipe
+from leafgraft.recipes import Recipe, Views
 from leafgraft.report import plots
 from leafgraft.report.card import CardFacts, card
 from leafgraft.verdict.metrics import confusion, score
@@ -76,7 +76,7 @@ class Settings:
     bank: Path | None = None
     bank_gb: float | None = None
     engine: str = "auto"
-    views: int | Literal["fresh"] | None = None
+    views: Views | None = None
     deterministic: bool = False
 
 

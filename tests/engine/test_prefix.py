@@ -58,7 +58,7 @@ def test_no_photos_no_outputs(halves: Any) -> None:
 def test_auto_goes_by_the_machine_and_says_why(
     monkeypatch: pytest.MonkeyPatch, capabilities: list[str], gpu: bool, chosen: str
 ) -> None:
-    monkeypatch.setattr(prefix, "_capabilities", lambda: capabilities)
+    monkeypatch.setattr(prefix, "capabilities", lambda: capabilities)
     monkeypatch.setattr(prefix, "_gpu", lambda: gpu)
     choice = choose("auto")
     assert choice.name == chosen
@@ -67,7 +67,7 @@ def test_auto_goes_by_the_machine_and_says_why(
 
 
 def test_what_the_processor_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefix, "_capabilities", lambda: ["FP32"])
+    monkeypatch.setattr(prefix, "capabilities", lambda: ["FP32"])
     with pytest.raises(UserError, match="does not compute in bfloat16"):
         choose("bf16")
     with pytest.raises(UserError, match="no engine 'fp8'"):

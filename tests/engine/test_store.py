@@ -15,9 +15,7 @@ from leafgraft.photos.dataset import CENTRE, Dataset
 
 
 def everything(feed: Feed) -> list[np.ndarray]:
-    photos, views = feed.places.shape
-    pairs = [(photo, view) for photo in range(photos) for view in range(views)]
-    return [np.concatenate(parts) for parts in zip(*feed.read(pairs, 5), strict=True)]
+    return [np.concatenate(parts) for parts in zip(*feed.read_all(5), strict=True)]
 
 
 def test_every_row_belongs_to_its_photo(halves: network.Halves, data: Dataset, tmp_path: Path) -> None:

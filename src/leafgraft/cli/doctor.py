@@ -7,6 +7,7 @@ import shutil
 
 from leafgraft import imagenet, machine
 from leafgraft.cli.screen import Debug, Json, result
+from leafgraft.engine.prefix import capabilities
 
 
 def doctor(json: Json = False, debug: Debug = False) -> None:
@@ -16,16 +17,17 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
 
       leafgraft doctor --json
     """
-    import openvino
     import psutil
+
+    from leafgraft._openvino import ov
 
     cache = imagenet.cache_dir()
     there = next(folder for folder in (cache, *cache.parents) if folder.exists())
     facts = {
         "versions": machine.versions(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": openvino.Core().get_property("CPU", "FULL_DEVICE_NAME"),
-        "capabilities": sorted(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        "processor": ov.Core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "capabilities": sorted(capabilities()),
         "cores": machine.cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "memory_available_gb": round(psutil.virtual_memory().available / 1e9, 1),

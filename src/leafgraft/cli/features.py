@@ -11,7 +11,7 @@ import typer
 from leafgraft import imagenet
 from leafgraft.cli.screen import Debug, Json, Weights, bars, result, say
 from leafgraft.cli.train import BankGb, Source
-from leafgraft.engine.prefix import choose
+from leafgraft.engine.prefix import ENGINES, choose
 from leafgraft.errors import UserError
 from leafgraft.files import whole
 from leafgraft.photos import scan
@@ -21,15 +21,13 @@ from leafgraft.progress import under_way
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PRECISIONS = ("auto", "fp32", "bf16", "int8", "tensorflow")
-
 
 def features(
     photos: Source,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="A file to write, ending in .npz or .parquet.")
     ],
-    precision: Annotated[str, typer.Option("--precision", help=f"One of: {', '.join(PRECISIONS)}.")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help=f"One of: {', '.join(ENGINES)}.")] = "auto",
     bank_gb: BankGb = None,
     weights: Weights = None,
     json: Json = False,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from leafgraft import run
 from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
-from leafgraft.engine.prefix import choose
+from leafgraft.engine.prefix import ENGINES, choose
 from leafgraft.errors import UserError
-from leafgraft.recipes import AUTO, RECIPES, RESNET_LAYERS, Recipe
+from leafgraft.recipes import AUTO, RECIPES, RESNET_LAYERS, Recipe, Views
 from leafgraft.verdict.metrics import sentence
 
 Source = Annotated[
@@ -37,7 +37,7 @@ Unfreeze = Annotated[
     int | None, typer.Option("--unfreeze", help="How many of the last of ResNet50's 175 layers are fine-tuned, 0-175.")
 ]
 Engine = Annotated[
-    str, typer.Option("--engine", help="What computes the frozen layers: auto, fp32, bf16, int8 or tensorflow.")
+    str, typer.Option("--engine", help=f"What computes the frozen layers; one of: {', '.join(ENGINES)}.")
 ]
 BankGb = Annotated[
     float | None,
@@ -150,7 +150,7 @@ def seconds_of(text: str) -> float:
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
-def views_of(text: str | None) -> int | Literal["fresh"] | None:
+def views_of(text: str | None) -> Views | None:
     """Read a number of views, or "fresh".
 
     Raises:

@@ -176,7 +176,7 @@ class Bank:
         self._pending.clear()
 
     def _row_bytes(self, tensor: int) -> int:
-        return int(np.prod(self.shapes[tensor], dtype=np.int64)) * self._dtype.itemsize
+        return math.prod(self.shapes[tensor]) * self._dtype.itemsize
 
     def places(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
         """The row of each key, or -1 where there is none."""

@@ -45,12 +45,11 @@ def through(
         return Store(cut_at_pool(model), means).all_rows(data, numbers, augmentation)
     feed = Store(halves, means).feed(data, numbers, augmentation)
     pool = model.get_layer("pool").output
-    pairs = [(photo, column) for photo in range(len(data)) for column in range(len(numbers))]
     rest = without_xla(keras.Model(halves.prefix.outputs, pool))
     parts = []
-    for done, rows in enumerate(feed.read(pairs, _ROWS)):
+    for done, rows in enumerate(feed.read_all(_ROWS), start=1):
         wide = [tensor.astype(np.float32) for tensor in rows]
         parts.append(np.asarray(rest.predict_on_batch(wide if len(wide) > 1 else wide[0])))
         if means.progress:
-            means.progress("Computing the features of the views", min((done + 1) * _ROWS, len(pairs)), len(pairs))
+            means.progress("Computing the features of the views", min(done * _ROWS, feed.places.size), feed.places.size)
     return np.concatenate(parts).reshape(len(data), len(numbers), -1)

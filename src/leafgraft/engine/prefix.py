@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import functools
 import hashlib
 import itertools
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,6 +24,8 @@ Outputs = tuple[NDArray[np.float32], ...]
 
 Name = Literal["auto", "fp32", "bf16", "int8", "tensorflow"]
 """What may be asked for: a precision of OpenVINO, TensorFlow, or what suits the machine."""
+
+ENGINES: tuple[str, ...] = get_args(Name)
 
 BATCH = 8
 """Photos a request. The speed hardly depends on it; a single photo is answered soonest with 1."""
@@ -78,13 +82,13 @@ def choose(name: str) -> Choice:
     Raises:
         UserError: there is no such engine, or this machine cannot run it.
     """
-    if name not in get_args(Name):
-        raise UserError(f"There is no engine {name!r}; choose {', '.join(get_args(Name))}.")
+    if name not in ENGINES:
+        raise UserError(f"There is no engine {name!r}; choose {', '.join(ENGINES)}.")
     if name in ("fp32", "int8", "tensorflow"):
         return Choice(name, "as asked for")  # type: ignore[arg-type]
     if name == "auto" and _gpu():
         return Choice("tensorflow", "there is a GPU")
-    fast = "BF16" in _capabilities()
+    fast = "BF16" in capabilities()
     if name == "bf16" and not fast:
         raise UserError("This processor does not compute in bfloat16; choose the engine fp32, int8 or auto.")
     if fast:
@@ -92,7 +96,9 @@ def choose(name: str) -> Choice:
     return Choice("fp32", "this processor has no bfloat16, and there is no GPU")
 
 
-def _capabilities() -> list[str]:
+@functools.cache
+def capabilities() -> list[str]:
+    """What the processor computes with, in OpenVINO's words: "FP32", "BF16", "INT8" and others."""
     from leafgraft._openvino import ov
 
     return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
@@ -100,8 +106,6 @@ def _capabilities() -> list[str]:
 
 def _gpu() -> bool:
     """Whether TensorFlow sees a GPU; False without a look where it is not loaded, as in prediction."""
-    import sys
-
     tensorflow = sys.modules.get("tensorflow")
     return bool(tensorflow is not None and tensorflow.config.list_physical_devices("GPU"))
 

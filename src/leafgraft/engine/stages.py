@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,7 @@ from leafgraft.network import computing_in_bfloat16, cut
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
 from leafgraft.progress import Progress
-
-Views = int | Literal["fresh"]
-"""How many random views of each photo are kept to draw from; or new ones in every epoch, which are not kept."""
+from leafgraft.recipes import Views
 
 
 def batches(
