@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import accuracy, features, page, recipes, scale
+from benchmarks import accuracy, audit, features, page, recipes, scale, verdict
 
 MEASUREMENTS = {
     "features": features.measure,
@@ -22,6 +22,8 @@ MEASUREMENTS = {
     "accuracy": accuracy.measure,
     "scale": scale.measure,
     "again": scale.measure_again,
+    "audit": audit.measure,
+    "verdict": verdict.measure,
 }
 RESULTS = Path("build/benchmarks")
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from leafgraft import bundle, run
-from leafgraft.bundle import Bundle
+from leafgraft.bundle import Bundle, stacked
 from leafgraft.errors import UserError
 from leafgraft.photos import centre
+from leafgraft.verdict.unknown import Known
 
 IN_A_NEW_PROCESS = """
 import sys
@@ -46,9 +48,11 @@ def spoil(path: Path) -> None:
 def test_every_file_has_its_digest(trained_run: Path) -> None:
     folder = trained_run / "model"
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     names = {path.name for path in folder.iterdir()} - {"manifest.json"}
-    assert names == {"model.keras", "model.xml", "model.bin", "labels.json", "card.md"}
+    assert names == {
+        "model.keras", "model.xml", "model.bin", "labels.json", "calibration.json", "known.npz", "card.md"
+    }  # fmt: skip
     assert manifest["sha256"] == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     assert "cactus" in (folder / "card.md").read_text(encoding="utf-8")
 
@@ -79,7 +83,7 @@ def test_no_photos_make_no_rows(trained_run: Path) -> None:
     assert Bundle(trained_run).predict_proba([]).shape == (0, 3)
 
 
-@pytest.mark.parametrize("name", ["model.keras", "model.xml", "model.bin", "labels.json", "card.md"])
+@pytest.mark.parametrize("name", bundle.FILES)
 def test_a_damaged_file_is_noticed(copy: Path, name: str) -> None:
     bundle.verify(copy)
     spoil(copy / name)
@@ -98,9 +102,11 @@ def test_a_missing_file_is_noticed(copy: Path) -> None:
     [
         ("", r"manifest\.json is damaged"),
         ("[]", r"manifest\.json is damaged"),
-        ('{"format": 1}', r"manifest\.json is damaged"),
-        ('{"format": 1, "sha256": {}}', r"model\.keras is missing or damaged"),
-        ('{"format": 2, "sha256": {}}', "has the format 2, and this version reads 1; update"),
+        ('{"format": 2}', r"manifest\.json is damaged"),
+        ('{"format": 2, "sha256": {}}', r"model\.keras is missing or damaged"),
+        ('{"format": 1, "sha256": {}}', r"has the format 1, and this version reads 2; train it again\."),
+        ('{"format": 3, "sha256": {}}', r"has the format 3, and this version reads 2; update leafgraft\."),
+        ('{"format": "new", "sha256": {}}', r"has the format 'new', and this version reads 2; train it again\."),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_noticed(copy: Path, text: str, message: str) -> None:
@@ -123,34 +129,126 @@ def model(units: int, seed: int = 0) -> Any:
 
     keras.utils.set_random_seed(seed)
     photo = keras.Input((224, 224, 3), name="photo")
-    hidden = keras.layers.Dense(units, activation="relu")(keras.layers.GlobalAveragePooling2D()(photo / 255.0))
+    hidden = keras.layers.Dense(units, activation="relu")(
+        keras.layers.GlobalAveragePooling2D(name="pool")(photo / 255.0)
+    )
     return keras.Model(photo, keras.layers.Dense(2, activation="softmax")(hidden))
+
+
+def write(folder: Path, network: Any, classes: tuple[str, ...], card: str = "") -> None:
+    nothing = Known.of(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), ())
+    with bundle.drafted(folder, network, classes, nothing) as draft:
+        draft.card = card
 
 
 def test_an_earlier_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path) -> None:
     grey = [np.full((256, 256, 3), 90, np.uint8)]
     first, second = model(8), model(8, seed=1)
-    bundle.write(tmp_path / "model", first, ("a", "b"), "# one\n")
+    write(tmp_path / "model", first, ("a", "b"), "# one\n")
     before = Bundle(tmp_path / "model").predict_proba(grey)
-    bundle.write(tmp_path / "model", second, ("Röschen", "r\udcf6se"))  # as a folder is called whose name is not UTF-8
+    write(tmp_path / "model", second, ("Röschen", "r\udcf6se"))  # as a folder is called whose name is not UTF-8
     after = Bundle(tmp_path / "model")
     assert after.classes == ("Röschen", "r\udcf6se")
     assert not np.allclose(after.predict_proba(grey), before)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match="mine exists and is no saved classifier"):
-        bundle.write(tmp_path / "mine", first, ("a", "b"))
+        write(tmp_path / "mine", first, ("a", "b"))
+
+
+def plain(count: int) -> list[NDArray[np.uint8]]:
+    """Photos of one colour each, no two alike."""
+    colours = np.random.default_rng(0).integers(0, 256, (count, 3), dtype=np.uint8)
+    return [np.broadcast_to(colour, (256, 256, 3)).copy() for colour in colours]
+
+
+def calibrated(folder: Path, count: int = 40) -> tuple[bundle.Calibration, bundle.Answers]:
+    """Write a bundle that knows some photos and is calibrated on them; its calibration, and what it says of them."""
+    canvases, labels = plain(count), np.arange(count) % 2
+    features = np.array([canvas[0, 0] / 255 for canvas in canvases], np.float32)
+    paths = tuple(f"{name}/{i}.jpg" for i, name in enumerate(["red", "gr\udcfcn"] * (count // 2)))
+    with bundle.drafted(folder, model(8), ("a", "b"), Known.of(features, labels, paths)) as draft:
+        draft.card = "# colours\n"
+        draft.calibrate(*stacked(draft.raw(canvases), 2), labels)
+        return draft.calibration, draft.answer(canvases)
+
+
+def test_a_draft_answers_as_the_bundle_that_it_becomes(tmp_path: Path) -> None:
+    calibration, answers = calibrated(tmp_path / "model")
+    assert calibration.photos == 40
+    assert calibration.temperature != 1
+    assert calibration.strangers is not None
+    assert answers.unknown.mean() <= 0.05
+    saved = Bundle(tmp_path / "model", batch=8)
+    assert saved.calibration == calibration == bundle.calibration(tmp_path / "model")
+    for one, other in zip(vars(answers).values(), vars(saved.answer(plain(40))).values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (answers.nearest[:, 0] == np.arange(40)).mean() > 0.8  # a few colours differ in brightness alone
+
+
+def test_what_is_known_comes_back(tmp_path: Path) -> None:
+    calibrated(tmp_path / "model")
+    known = bundle.known(tmp_path / "model")
+    assert known.paths[:2] == ("red/0.jpg", "gr?n/1.jpg")  # as the second is no Unicode
+    assert known.features.dtype == np.float16
+    np.testing.assert_array_equal(known.labels, np.arange(40) % 2)
+    with bundle.drafted(tmp_path / "again", model(8), ("a", "b"), known):
+        pass
+    again = bundle.known(tmp_path / "again")
+    assert again.paths == known.paths
+    np.testing.assert_array_equal(again.features, known.features)
+
+
+def test_without_calibration_no_photo_is_called_unknown(tmp_path: Path) -> None:
+    write(tmp_path / "model", model(8), ("a", "b"))
+    saved = Bundle(tmp_path / "model")
+    assert saved.calibration == bundle.Calibration(1.0, None, 0)
+    answers = saved.answer(plain(3))
+    assert not answers.unknown.any()
+    assert np.isnan(answers.strangeness).all()
+    assert answers.nearest.shape == (3, 0)
+    raw, _ = stacked(saved.raw(plain(3)), 2)
+    np.testing.assert_array_equal(answers.probabilities, raw)
+
+
+@pytest.mark.parametrize("photos", [1, 4])
+def test_too_few_photos_set_a_temperature_but_no_threshold(tmp_path: Path, photos: int) -> None:
+    known = Known.of(np.ones((9, 3), np.float32), np.zeros(9, np.int64), ("",) * 9)
+    with bundle.drafted(tmp_path / "model", model(8), ("a", "b"), known) as draft:
+        draft.calibrate(*stacked(draft.raw(plain(photos)), 2), np.zeros(photos, np.int64))
+    found = bundle.calibration(tmp_path / "model")
+    assert (found.photos, found.strangers) == (photos, None)
+    assert 0.3 < found.temperature < 3
+
+
+@pytest.mark.parametrize("failure", [ValueError("no"), KeyboardInterrupt()])
+def test_a_draft_that_fails_leaves_all_as_it_was(tmp_path: Path, failure: BaseException) -> None:
+    def fail() -> None:
+        with bundle.drafted(tmp_path / "model", model(8), ("c", "d"), bundle.known(tmp_path / "other")):
+            raise failure
+
+    calibrated(tmp_path / "other")
+    with pytest.raises(type(failure)):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    calibrated(tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    with pytest.raises(type(failure)):
+        fail()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other"]
 
 
 def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file.model cannot be written"):
-        bundle.write(tmp_path / "file" / "model", model(8), ("a", "b"))
+        write(tmp_path / "file" / "model", model(8), ("a", "b"))
 
 
 # In kilobytes: no room for the Keras file of 250; room for that but not for OpenVINO's as well.
 @pytest.mark.parametrize("tiny_disk", [128, 320], indirect=True)
 def test_a_full_disk_is_said_and_leaves_nothing(tiny_disk: Path) -> None:
     with pytest.raises(UserError, match=r"model cannot be written.*free some space"):
-        bundle.write(tiny_disk / "model", model(9_000), ("a", "b"))
+        write(tiny_disk / "model", model(9_000), ("a", "b"))
     assert list(tiny_disk.iterdir()) == []

@@ -31,7 +31,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 def commands(group: Any, name: str = "leafgraft") -> Iterator[tuple[str, set[str]]]:
     """Every command of the program, a group of commands included, with its options."""
-    yield name, {option for parameter in group.params for option in parameter.opts} | {"-h", "--help"}
+    options = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    yield name, options | {"-h", "--help"}
     for word, command in getattr(group, "commands", {}).items():
         yield from commands(command, f"{name} {word}")
 

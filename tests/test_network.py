@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from leafgraft import network
+from leafgraft.engine.probe import ROOT_SHIFT
 from leafgraft.errors import UserError
 from leafgraft.recipes import RESNET_LAYERS
 
@@ -167,7 +168,7 @@ def test_linear_head_is_a_linear_classifier_of_rooted_features(base: Any, photos
     halves = network.cut_at_pool(model)
     features = halves.prefix.predict_on_batch(photos)
     assert features.shape == (2, 2048)
-    roots = np.sqrt(features + network.ROOT_SHIFT)
+    roots = np.sqrt(features + ROOT_SHIFT)
     roots /= np.linalg.norm(roots, axis=1, keepdims=True)
     kernel, bias = model.get_layer("probabilities").get_weights()
     scores = np.exp(roots @ kernel + bias)

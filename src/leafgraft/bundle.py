@@ -1,8 +1,10 @@
 """The saved classifier: a folder that is written whole or not at all, checked when opened, and answers without Keras.
 
 model.keras              the flat Keras model, for those who go on training or exporting
-model.xml, model.bin     the same in OpenVINO, float32, with uint8 photos in: what answers
+model.xml, model.bin     the same in OpenVINO, float32: uint8 photos in, probabilities and features out; what answers
 labels.json              names of the species in the order of the probabilities
+calibration.json         the temperature of the probabilities, and from where on a photo is called unknown
+known.npz                the photos that were learned from, as the classifier sees them
 card.md                  what it is for, how good it is, and where its limits lie
 manifest.json            the SHA-256 of each of these files
 """
@@ -14,7 +16,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,38 +28,182 @@ from numpy.typing import NDArray
 from leafgraft.engine.prefix import OpenVINO, convert
 from leafgraft.errors import UserError
 from leafgraft.files import sha256, write_json, write_text
+from leafgraft.machine import release_memory
 from leafgraft.photos.decode import centre
+from leafgraft.verdict.calibration import temperature, tempered
+from leafgraft.verdict.unknown import FEWEST, Known, Strangers
 
 KERAS = "model.keras"
 OPENVINO = "model.xml"
 LABELS = "labels.json"
+CALIBRATION = "calibration.json"
+KNOWN = "known.npz"
 CARD = "card.md"
 MANIFEST = "manifest.json"
-FILES = (KERAS, OPENVINO, "model.bin", LABELS, CARD)
-FORMAT = 1
+FILES = (KERAS, OPENVINO, "model.bin", LABELS, CALIBRATION, KNOWN, CARD)
+FORMAT = 2
 
 TOLERANCE = 1e-4
 """Largest difference in a probability between the files of a bundle; in float32 it is about 1e-6."""
 
+BATCH = 4  # photos a request where there are many
 
-def write(folder: Path, model: Any, classes: tuple[str, ...], card: str = "") -> Path:
-    """Write a bundle, atomically.
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns the network's outputs into answers.
+
+    Attributes:
+        temperature: of the probabilities; see `leafgraft.verdict.calibration`.
+        strangers: how strangers are told; None if no photo is ever called unknown.
+        photos: validation photos that both were found on; 0 if there were none.
+    """
+
+    temperature: float = 1.0
+    strangers: Strangers | None = None
+    photos: int = 0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a classifier says of n photos.
+
+    Attributes:
+        probabilities: float32 (n, classes), calibrated; every row adds up to 1.
+        strangeness: float32 (n,), about 0 for photos of known species; NaN where the classifier cannot tell.
+        unknown: bool (n,), whether a photo is unlike all that was learned.
+        nearest: int64 (n, c), the most similar photos that were learned from, as positions in `Bundle.known`.
+    """
+
+    probabilities: NDArray[np.float32]
+    strangeness: NDArray[np.float32]
+    unknown: NDArray[np.bool_]
+    nearest: NDArray[np.int64]
+
+
+class Answering:
+    """The files of a classifier that answer, opened.
+
+    Attributes:
+        classes: names of the species in the order of the probabilities.
+        known: the photos that were learned from.
+        calibration: temperature and threshold.
+    """
+
+    def __init__(
+        self, folder: Path, classes: tuple[str, ...], known: Known, calibration: Calibration, batch: int
+    ) -> None:
+        """Compile the network; `Bundle` is the public way."""
+        self.classes, self.known, self.calibration = classes, known, calibration
+        self._engine = OpenVINO(folder / OPENVINO, batch=batch)
+
+    def raw(self, canvases: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Probabilities before calibration (b, classes) and features (b, 2048) of the next b photos, in order."""
+        for shares, features in self._engine.run(centre(canvas) for canvas in canvases):
+            yield shares.copy(), features.copy()
+
+    def stream(self, canvases: Iterable[NDArray[np.uint8]]) -> Iterator[Answers]:
+        """Answer to photos, some at a time, in their order.
+
+        Args:
+            canvases: as from `leafgraft.photos.load_canvas`.
+        """
+        for shares, features in self.raw(canvases):
+            yield self.judged(shares, features)
+
+    def answer(self, canvases: Iterable[NDArray[np.uint8]]) -> Answers:
+        """Answer to photos, all at once.
+
+        Args:
+            canvases: as from `leafgraft.photos.load_canvas`.
+        """
+        return self.judged(*stacked(self.raw(canvases), len(self.classes)))
+
+    def predict_proba(self, canvases: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """The calibrated probability of each species for each photo, float32 (n, classes); see `answer`."""
+        return self.answer(canvases).probabilities
+
+    def judged(self, shares: NDArray[np.float32], features: NDArray[np.float32]) -> Answers:
+        """Turn what the network gave for some photos into answers."""
+        positions, cosines = self.known.nearest(features)
+        probabilities = tempered(shares, self.calibration.temperature)
+        strangers = self.calibration.strangers
+        if strangers is None:
+            strange, unknown = np.full(len(shares), np.nan, np.float32), np.zeros(len(shares), bool)
+        else:
+            strange = strangers.strangeness(cosines, probabilities)
+            unknown = strange > strangers.threshold
+        return Answers(probabilities, strange, unknown, positions)
+
+
+def stacked(
+    parts: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]], classes: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Put the parts of `Answering.raw` together: float32 (n, classes) and (n, features)."""
+    found = list(parts)
+    if not found:
+        return np.zeros((0, classes), np.float32), np.zeros((0, 1), np.float32)
+    return np.concatenate([shares for shares, _ in found]), np.concatenate([features for _, features in found])
+
+
+class Bundle(Answering):
+    """A classifier that answers through OpenVINO alone."""
+
+    def __init__(self, path: str | Path, *, batch: int = 1) -> None:
+        """Open a bundle.
+
+        Args:
+            path: a bundle, or the folder of a run.
+            batch: photos a request; more than 1 pays a little when there are many.
+
+        Raises:
+            UserError: there is none, or it is damaged.
+        """
+        folder = find(path)
+        verify(folder)
+        super().__init__(folder, labels(folder), known(folder), calibration(folder), batch)
+
+
+class Draft(Answering):
+    """A classifier whose files answer already, and that is not saved yet: what has to be measured first is set here.
+
+    Attributes:
+        card: Markdown.
+    """
+
+    card: str = ""
+
+    def calibrate(self, shares: NDArray[np.float32], features: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
+        """Find the temperature and, unless there are too few photos or none is known, the threshold.
+
+        Args:
+            shares: float32 (n, classes), of photos that were not trained on, as from `raw`.
+            features: float32 (n, 2048), of the same.
+            truth: int64 (n,), their labels.
+        """
+        _, cosines = self.known.nearest(features)
+        heat = temperature(truth, shares)
+        enough = len(truth) >= FEWEST and cosines.shape[1]
+        strangers = Strangers.fitted(cosines, tempered(shares, heat)) if enough else None
+        self.calibration = Calibration(heat, strangers, len(truth))
+
+
+@contextmanager
+def drafted(folder: Path, model: Any, classes: tuple[str, ...], known: Known) -> Iterator[Draft]:
+    """Write a bundle, atomically: at the end of the block it is there, and if the block fails, all is as before.
 
     Args:
         folder: a path that does not exist, or an earlier bundle, which is replaced.
-        model: the Keras model, photo to probabilities.
+        model: a Keras model with one of our heads, photo to probabilities.
         classes: names of the species in the order of the probabilities.
-        card: Markdown.
+        known: the photos that were learned from.
 
-    Returns:
-        The folder.
+    Yields:
+        The classifier as it will be saved, to be measured and calibrated.
 
     Raises:
         UserError: there is something else at that path, or it cannot be written.
     """
-    from leafgraft._openvino import ov
-    from leafgraft._tensorflow import keras
-
     if folder.exists() and not (folder / MANIFEST).is_file():
         raise UserError(f"{folder} exists and is no saved classifier; choose another path.")
     try:
@@ -64,41 +212,66 @@ def write(folder: Path, model: Any, classes: tuple[str, ...], card: str = "") ->
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}); choose another path.") from error
     try:
-        # A new model around the same layers is not compiled: the optimizer's state would double the file.
-        keras.Model(model.input, model.output, name=model.name).save(temporary / KERAS)
-        converted = convert(model)
-        try:
-            ov.save_model(converted, temporary / OPENVINO, compress_to_fp16=False)
-        except RuntimeError as error:  # whatever keeps OpenVINO from writing, a full disk included
-            raise OSError(errno.EIO, "OpenVINO could not write its files") from error
-        _require_agreement(model, temporary / OPENVINO)
-        write_json(temporary / LABELS, classes)
-        write_text(temporary / CARD, card)
-        digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
-        (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": digests}, indent=2), encoding="utf-8")
-        for path in temporary.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        temporary.chmod(0o755)
-        if folder.exists():
-            old = temporary.with_name(temporary.name + "-old")
-            folder.rename(old)
-            try:
-                temporary.rename(folder)
-            except BaseException:
-                old.rename(folder)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.rename(folder)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written ({error.strerror or error}); free some space.") from error
+        with _full_disk_is_said(folder):
+            _write_network(temporary, model)
+            write_json(temporary / LABELS, classes)
+            with (temporary / KNOWN).open("wb") as file:
+                np.savez(file, features=known.features, labels=known.labels, paths=_encoded(known.paths))
+        release_memory()
+        draft = Draft(temporary, classes, known, Calibration(), BATCH)
+        _require_agreement(model, draft)
+        yield draft
+        with _full_disk_is_said(folder):
+            write_json(temporary / CALIBRATION, asdict(draft.calibration))
+            write_text(temporary / CARD, draft.card)
+            _put(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return folder
 
 
-def _require_agreement(model: Any, converted: Path) -> None:
+@contextmanager
+def _full_disk_is_said(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror or error}); free some space.") from error
+
+
+def _write_network(folder: Path, model: Any) -> None:
+    from leafgraft._openvino import ov
+    from leafgraft._tensorflow import keras
+
+    # A new model around the same layers is not compiled: the optimizer's state would double the file.
+    keras.Model(model.input, model.output, name=model.name).save(folder / KERAS)
+    converted = convert(keras.Model(model.input, [model.output, model.get_layer("pool").output]))
+    try:
+        ov.save_model(converted, folder / OPENVINO, compress_to_fp16=False)
+    except RuntimeError as error:  # whatever keeps OpenVINO from writing, a full disk included
+        raise OSError(errno.EIO, "OpenVINO could not write its files") from error
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    """Write the manifest, bring everything to the disk, and give the folder its name."""
+    digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+    (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": digests}, indent=2), encoding="utf-8")
+    for path in temporary.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    temporary.chmod(0o755)
+    if not folder.exists():
+        temporary.rename(folder)
+        return
+    old = temporary.with_name(temporary.name + "-old")
+    folder.rename(old)
+    try:
+        temporary.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _require_agreement(model: Any, draft: Draft) -> None:
     """Let both files answer to noise of several kinds; a conversion that changes the answer must not be saved.
 
     Raises:
@@ -108,9 +281,20 @@ def _require_agreement(model: Any, converted: Path) -> None:
     grain = [chance.integers(0, 256, (size, size, 3), np.uint8) for size in (1, 8, 56, 224)]
     photos = np.stack([part.repeat(224 // len(part), 0).repeat(224 // len(part), 1) for part in grain])
     expected = np.asarray(model.predict_on_batch(photos))
-    answered = np.concatenate([outputs[0].copy() for outputs in OpenVINO(converted, batch=1).run(photos)])
+    answered, _ = stacked(draft.raw(photos), len(draft.classes))
     if (gap := float(np.abs(answered - expected).max())) > TOLERANCE:
         raise RuntimeError(f"the OpenVINO file answers otherwise than the Keras model, by {gap:g}")
+
+
+def _encoded(paths: tuple[str, ...]) -> NDArray[np.str_]:
+    """Paths as an array; parts of names that are no Unicode become question marks."""
+    return np.array([path.encode("utf-8", "replace").decode("utf-8") for path in paths], np.str_)
+
+
+def known(path: str | Path) -> Known:
+    """The photos that a bundle's classifier has learned from."""
+    with np.load(find(path) / KNOWN, allow_pickle=False) as file:
+        return Known(file["features"], file["labels"], tuple(file["paths"].tolist()))
 
 
 def find(path: str | Path) -> Path:
@@ -131,11 +315,20 @@ def labels(path: str | Path) -> tuple[str, ...]:
     return tuple(json.loads((find(path) / LABELS).read_text(encoding="utf-8")))
 
 
+def calibration(path: str | Path) -> Calibration:
+    """Temperature and threshold of a bundle."""
+    content = json.loads((find(path) / CALIBRATION).read_text(encoding="utf-8"))
+    strangers = content["strangers"]
+    if strangers is not None:
+        strangers = Strangers(tuple(strangers["distance"]), tuple(strangers["entropy"]), strangers["threshold"])
+    return Calibration(content["temperature"], strangers, content["photos"])
+
+
 def verify(folder: Path) -> None:
     """Check every file of a bundle against its digest.
 
     Raises:
-        UserError: a file is missing or has changed, or the bundle comes from a later version.
+        UserError: a file is missing or has changed, or the bundle is of another version's format.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -143,43 +336,9 @@ def verify(folder: Path) -> None:
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{folder / MANIFEST} is damaged; use another copy of the classifier.") from None
     if edition != FORMAT:
-        raise UserError(f"{folder} has the format {edition!r}, and this version reads {FORMAT}; update leafgraft.")
+        way = "update leafgraft" if isinstance(edition, int) and edition > FORMAT else "train it again"
+        raise UserError(f"{folder} has the format {edition!r}, and this version reads {FORMAT}; {way}.")
     for name in FILES:
         path = folder / name
         if not path.is_file() or sha256(path) != digests.get(name):
             raise UserError(f"{path} is missing or damaged; use another copy of the classifier.")
-
-
-class Bundle:
-    """A classifier that answers through OpenVINO alone.
-
-    Attributes:
-        classes: names of the species in the order of the probabilities.
-    """
-
-    def __init__(self, path: str | Path, *, batch: int = 1) -> None:
-        """Open a bundle.
-
-        Args:
-            path: a bundle, or the folder of a run.
-            batch: photos a request; more than 1 pays a little when there are many.
-
-        Raises:
-            UserError: there is none, or it is damaged.
-        """
-        folder = find(path)
-        verify(folder)
-        self.classes = labels(folder)
-        self._engine = OpenVINO(folder / OPENVINO, batch=batch)
-
-    def predict_proba(self, canvases: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The probability of each species for each photo.
-
-        Args:
-            canvases: as from `leafgraft.photos.load_canvas`.
-
-        Returns:
-            float32 (n, classes), in the order of the photos; every row adds up to 1.
-        """
-        parts = [outputs[0].copy() for outputs in self._engine.run(centre(canvas) for canvas in canvases)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)

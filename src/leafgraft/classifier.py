@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,22 @@ from leafgraft.engine import probe, stages
 from leafgraft.engine.features import through
 from leafgraft.engine.history import EpochLog, epoch_row
 from leafgraft.engine.prefix import choose
-from leafgraft.engine.store import Means, Store
+from leafgraft.engine.store import Means
 from leafgraft.errors import OrderError, UserError
 from leafgraft.inputs import Labels, Photos, Side, as_dataset, as_pixels, class_weights, photos_in, unnamed
+from leafgraft.machine import release_memory
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
 from leafgraft.photos.decode import centre
 from leafgraft.progress import Progress, under_way
 from leafgraft.recipes import CLASSIC, Recipe, Views, views_per_photo
 from leafgraft.report import plots
+from leafgraft.verdict.calibration import tempered
 from leafgraft.verdict.metrics import score
+from leafgraft.verdict.unknown import Known
 
 if TYPE_CHECKING:
+    from leafgraft.bundle import Calibration, Draft
     from leafgraft.comparison import Comparison, Equal
 
 Validation = tuple[Photos, Labels] | Photos
@@ -115,6 +120,12 @@ class PlantClassifierTransferLearning:
         self._means = Means(Path(bank) if bank is not None else imagenet.cache_dir() / "bank", engine, bank_gb)
         self._compiled_for = ""
         self._loaded = False
+        self._unfrozen = 0
+        self._crops: dict[str, NDArray[np.float16]] = {}  # features by photo, for as long as the base stays frozen
+        self._learned_from: Dataset | None = None
+        self._watched: Dataset | None = None
+        self._known: Known | None = None
+        self._calibration: Calibration | None = None
         keras.utils.set_random_seed(seed)
         self.base_model: keras.Model = network.resnet50()
         if weights is not None:
@@ -124,7 +135,54 @@ class PlantClassifierTransferLearning:
 
     def freeze_base_model(self) -> None:
         """Freeze every layer of `base_model`, so that it is a fixed extractor of features."""
-        network.freeze(self.base_model)
+        self._let_learn(0)
+
+    def features(
+        self, X: Photos | ArrayLike, *, unfreeze: int = 0, progress: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """What the base makes of the centre crop of each photo, as it is now: its pooled features.
+
+        Args:
+            X: photos; see the class.
+            unfreeze: how many layers are going to be fine-tuned, so that one pass through the frozen layers serves
+                both.
+            progress: told how far each lasting step is.
+
+        Returns:
+            float32 (n, 2048), at least 0 and rounded to half precision, as banks keep them.
+        """
+        if isinstance(X, Dataset):
+            data = X
+        elif isinstance(X, str | Path):
+            data = photos_in(Path(X))
+        else:
+            pixels = as_pixels(X)
+            data = Dataset.of_arrays(pixels, np.zeros(len(pixels), np.int64), ("",))
+        frozen = not any(layer.trainable for layer in self.base_model.layers)
+        model = self.model or network.linear_head(self.base_model, self.num_classes)
+        depth = unfreeze if frozen else self._unfrozen
+        known = self._crops if frozen else {}
+        missing = [i for i, key in enumerate(data.keys) if key not in known]
+        if missing:
+            means = replace(self._means, progress=progress)
+            some = data.subset(np.array(missing))
+            rows = through(model, means, some, [CENTRE], Augmentation(), depth)[:, 0].astype(np.float16)
+            known.update(zip(some.keys, rows, strict=True))
+        return np.stack([known[key] for key in data.keys]).astype(np.float32)
+
+    def judge(self, data: Dataset, *, progress: Progress | None = None) -> NDArray[np.float32]:
+        """The probability of each species for each photo, before calibration and by way of the bank.
+
+        As `predict_proba`, but the frozen layers come from the engine, and are not computed again for photos that they
+        have seen. What differs is in the last digits, except with int8.
+
+        Returns:
+            float32 (n, num_classes).
+        """
+        model = self._learned("judge")
+        head = network.without_xla(keras.Model(model.get_layer("pool").output, model.output))
+        rows = self.features(data, progress=progress)
+        return np.concatenate([head.predict_on_batch(rows[start : start + 512]) for start in range(0, len(rows), 512)])
 
     # Block 2: the custom head.
 
@@ -165,6 +223,7 @@ class PlantClassifierTransferLearning:
         batch_size: int = CLASSIC.batch_size,
         augment: bool | Augmentation = True,
         views: Views | None = None,
+        unfreeze: int = 0,
         class_weight: Mapping[Any, float] | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
@@ -183,6 +242,8 @@ class PlantClassifierTransferLearning:
                 or other ranges.
             views: how many random views of each photo are kept to draw from; by default 3 to 6, by the number of
                 photos. "fresh" makes new ones in every epoch, which takes much longer.
+            unfreeze: how many layers are going to be fine-tuned on these views, so that one pass through the frozen
+                layers serves both.
             class_weight: the weight of each species in the loss by label or name, or "balanced".
             callbacks: Keras callbacks.
             verbose: as in Keras' ``fit``.
@@ -201,8 +262,7 @@ class PlantClassifierTransferLearning:
         return self._train(
             "frozen", model, X_train, y_train, epochs=epochs, validation_data=validation_data,
             validation_split=validation_split, batch_size=batch_size, augment=augment, views=views,
-            class_weight=class_weight,
-            callbacks=callbacks, verbose=verbose, progress=progress,
+            unfreeze=unfreeze, class_weight=class_weight, callbacks=callbacks, verbose=verbose, progress=progress,
         )  # fmt: skip
 
     def train_probe(
@@ -251,15 +311,11 @@ class PlantClassifierTransferLearning:
             raise UserError(f"There is no photo of {data.classes[absent[0]]} to train on; a probe needs one of each.")
         weight = class_weights(class_weight, data)
         _, held = self._held(data, validation_data, 0.0)
-        means = replace(self._means, progress=progress)
-        store = Store(network.cut_at_pool(model), means)
-        made = store.all_rows(data, [CENTRE])
-        if views and unfreeze:
-            drawn = through(model, means, data, range(views), augment, unfreeze)
-        else:
-            drawn = store.all_rows(data, range(views), augment)
-        made = np.concatenate([made, drawn], axis=1)
-        rows = probe.rooted(made.reshape(-1, made.shape[-1]), network.ROOT_SHIFT)
+        made = self.features(data, unfreeze=unfreeze, progress=progress)[:, None]
+        if views:
+            means = replace(self._means, progress=progress)
+            made = np.concatenate([made, through(model, means, data, range(views), augment, unfreeze)], axis=1)
+        rows = probe.rooted(made.reshape(-1, made.shape[-1]))
         repeated = np.repeat(data.labels, 1 + views)
         with under_way(progress, "Fitting the linear probe"):
             fitted = probe.fit(
@@ -273,9 +329,10 @@ class PlantClassifierTransferLearning:
         model.get_layer("probabilities").set_weights([fitted.kernel, fitted.bias])
         figures = dict(zip(("loss", "accuracy"), fitted.figures(rows, repeated), strict=True))
         if held is not None:
-            seen = probe.rooted(store.all_rows(held, [CENTRE])[:, 0], network.ROOT_SHIFT)
+            seen = probe.rooted(self.features(held, unfreeze=unfreeze, progress=progress))
             figures |= dict(zip(("val_loss", "val_accuracy"), fitted.figures(seen, held.labels), strict=True))
         self.history.append(epoch_row("probe", self.history, time.perf_counter() - started, figures))
+        self._remember(data, held)
         return fitted
 
     # Block 5: stage 2.
@@ -300,7 +357,7 @@ class PlantClassifierTransferLearning:
             UserError: the count is outside 0-175.
         """
         self._head("fine_tune")
-        network.unfreeze_last(self.base_model, num_layers_unfreeze, self.batch_norm)
+        self._let_learn(num_layers_unfreeze)
         self._compile(learning_rate, "fine_tune", label_smoothing)
         self._compiled_for = "fine"
 
@@ -329,8 +386,7 @@ class PlantClassifierTransferLearning:
         return self._train(
             "fine", model, X_train, y_train, epochs=epochs, validation_data=validation_data,
             validation_split=validation_split, batch_size=batch_size, augment=augment, views=views,
-            class_weight=class_weight,
-            callbacks=callbacks, verbose=verbose, progress=progress,
+            unfreeze=0, class_weight=class_weight, callbacks=callbacks, verbose=verbose, progress=progress,
         )  # fmt: skip
 
     def _train(
@@ -346,6 +402,7 @@ class PlantClassifierTransferLearning:
         batch_size: int,
         augment: bool | Augmentation,
         views: Views | None,
+        unfreeze: int,
         class_weight: Mapping[Any, float] | str | None,
         callbacks: Sequence[keras.callbacks.Callback] | None,
         verbose: int | str,
@@ -360,27 +417,33 @@ class PlantClassifierTransferLearning:
                 raise UserError(f"{name} must be a whole number, 1 or more. Received: {value!r}.")
         data = self._named(self._data(X, y))
         data, validation = self._held(data, validation_data, validation_split)
-        return stages.fit(
-            model,
-            data,
-            validation,
-            means=replace(self._means, progress=progress),
-            epochs=epochs,
-            batch_size=batch_size,
-            views=views or views_per_photo(len(data)),
-            augmentation=augment if isinstance(augment, Augmentation) else CLASSIC.augmentation if augment else None,
-            class_weight=class_weights(class_weight, data),
-            # Every call shuffles in its own way, and the same calls in the same order shuffle alike.
-            seed=self.seed + 1000 * len(self.history),
-            callbacks=[EpochLog(stage, self.history), *(callbacks or ())],
-            verbose=verbose,
-            title={"frozen": "Training the head", "fine": "Fine-tuning"}[stage],
-        )
+        ranges = augment if isinstance(augment, Augmentation) else CLASSIC.augmentation if augment else None
+        self._remember(data, validation)
+        try:
+            return stages.fit(
+                model,
+                data,
+                validation,
+                means=replace(self._means, progress=progress),
+                epochs=epochs,
+                batch_size=batch_size,
+                views=views or views_per_photo(len(data)),
+                augmentation=ranges,
+                unfreeze=unfreeze,
+                class_weight=class_weights(class_weight, data),
+                # Every call shuffles in its own way, and the same calls in the same order shuffle alike.
+                seed=self.seed + 1000 * len(self.history),
+                callbacks=[EpochLog(stage, self.history), *(callbacks or ())],
+                verbose=verbose,
+                title={"frozen": "Training the head", "fine": "Fine-tuning"}[stage],
+            )
+        finally:
+            self._remember(data, validation)  # again, as a callback may have saved the classifier on the way
 
     # Block 6: results.
 
     def predict_proba(self, X: Photos | ArrayLike, *, progress: Progress | None = None) -> NDArray[np.float32]:
-        """The probability of each species for each photo.
+        """The probability of each species for each photo, calibrated as soon as the classifier has been saved.
 
         Args:
             X: photos; see the class. Of a folder, all photos, in the order of their paths.
@@ -406,7 +469,8 @@ class PlantClassifierTransferLearning:
             parts.append(np.asarray(model.predict_on_batch(batch)))
             if progress:
                 progress("Looking at the photos held out", start + len(batch), len(data))
-        return np.concatenate(parts)
+        shares = np.concatenate(parts)
+        return shares if self._calibration is None else tempered(shares, self._calibration.temperature)
 
     def predict(self, X: Photos | ArrayLike) -> NDArray[Any]:
         """The likeliest species of each photo: its name (n,) where names are known, else its label, int64 (n,)."""
@@ -484,7 +548,8 @@ class PlantClassifierTransferLearning:
             self.add_custom_head()
         self.compile_transfer_learning(learning_rate=recipe.rate_frozen)
         if recipe.epochs_frozen:
-            self.train_with_frozen_base(data, epochs=recipe.epochs_frozen, **rest)
+            ahead = recipe.unfreeze if recipe.epochs_fine else 0
+            self.train_with_frozen_base(data, epochs=recipe.epochs_frozen, unfreeze=ahead, **rest)
         if recipe.epochs_fine:
             self.fine_tune(recipe.unfreeze, learning_rate=recipe.rate_fine)
             self.train_fine_tuning(data, epochs=recipe.epochs_fine, **rest)
@@ -527,20 +592,52 @@ class PlantClassifierTransferLearning:
             data, test, recipe=recipe, equal=equal, seed=self.seed, weights=self._weights, progress=progress
         )
 
-    def save(self, path: str | Path, *, card: str = "") -> Path:
+    def save(self, path: str | Path, *, card: str = "", progress: Progress | None = None) -> Path:
         """Write the classifier as a bundle; see `leafgraft.bundle`.
+
+        The photos of the last training go into it as what is known. Where that training had validation photos, the
+        probabilities are calibrated on them, and so is the distance from which on a photo is called unknown.
 
         Args:
             path: a folder that does not exist yet, or an earlier bundle, which is replaced.
             card: what there is to say about the classifier, as Markdown.
+            progress: told how far each lasting step is.
 
         Returns:
             The folder.
         """
+        with self.drafted(path, progress=progress) as draft:
+            draft.card = card
+            if self._watched is not None and self._calibration is None:
+                draft.calibrate(*self.seen(draft, self._watched, progress), self._watched.labels)
+        return Path(path)
+
+    @contextmanager
+    def drafted(self, path: str | Path, *, progress: Progress | None = None) -> Iterator[Draft]:
+        """Save the classifier, and let the block measure and calibrate it before; see `leafgraft.bundle.drafted`."""
         from leafgraft import bundle
 
         model = self._learned("save")
-        return bundle.write(Path(path), model, self.classes or unnamed(self.num_classes), card)
+        if self._known is None:
+            self._known = self._remembered(progress)
+            release_memory()
+        with bundle.drafted(Path(path), model, self.classes or unnamed(self.num_classes), self._known) as draft:
+            draft.calibration = self._calibration or draft.calibration
+            yield draft
+        self._calibration = draft.calibration
+
+    @staticmethod
+    def seen(
+        draft: Draft, data: Dataset, progress: Progress | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the files of a classifier make of photos: raw probabilities (n, classes) and features (n, 2048)."""
+        shares, features = [], []
+        for some, rows in draft.raw(data.canvas(position) for position in range(len(data))):
+            shares.append(some)
+            features.append(rows)
+            if progress:
+                progress("Looking at the photos held out", sum(map(len, shares)), len(data))
+        return np.concatenate(shares), np.concatenate(features)
 
     @classmethod
     def load(cls, path: str | Path, **settings: Any) -> PlantClassifierTransferLearning:
@@ -563,6 +660,7 @@ class PlantClassifierTransferLearning:
         model = network.without_xla(keras.models.load_model(folder / bundle.KERAS, safe_mode=True))
         classifier.model, classifier.base_model = model, network.base_of(model)
         classifier._loaded = True
+        classifier._known, classifier._calibration = bundle.known(folder), bundle.calibration(folder)
         return classifier
 
     def summary(self) -> str:
@@ -587,6 +685,13 @@ class PlantClassifierTransferLearning:
 
     # What the steps share.
 
+    def _let_learn(self, count: int) -> None:
+        """Let the last layers of the base learn, and no others."""
+        if any(layer.trainable for layer in self.base_model.layers):
+            self._crops.clear()  # they may have learned since
+        network.unfreeze_last(self.base_model, count, self.batch_norm)
+        self._unfrozen = int(count)
+
     def _head(self, caller: str, before: str = "add_custom_head") -> keras.Model:
         if self.model is None:
             raise OrderError(f"Call {before}() before {caller}(): there is no model yet.")
@@ -609,6 +714,21 @@ class PlantClassifierTransferLearning:
         if data.classes != unnamed(self.num_classes):
             self.classes = data.classes
         return data
+
+    def _remember(self, data: Dataset, validation: Dataset | None) -> None:
+        """Note what was learned from, and forget what that makes untrue."""
+        self._learned_from, self._watched = data, validation
+        self._known = self._calibration = None
+
+    def _remembered(self, progress: Progress | None) -> Known:
+        """The photos of the last training, as the classifier sees them now."""
+        data = self._learned_from
+        if data is None:  # it was trained with Keras' own means
+            return Known.of(np.zeros((0, 2048), np.float32), np.zeros(0, np.int64), ())
+        paths = (
+            ("",) * len(data) if isinstance(data.source, np.ndarray) else tuple(str(p.absolute()) for p in data.source)
+        )
+        return Known.of(self.features(data, progress=progress), data.labels, paths, self.seed)
 
     def _learned(self, caller: str) -> keras.Model:
         model = self._head(caller)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from leafgraft import imagenet, network
 from leafgraft._tensorflow import keras
 from leafgraft.classifier import PlantClassifierTransferLearning
-from leafgraft.engine.store import Means, Store
+from leafgraft.engine.store import Means, Prefix, Store
 from leafgraft.errors import UserError
 from leafgraft.photos.dataset import Dataset
 from leafgraft.progress import Progress
@@ -190,7 +190,9 @@ def from_scratch(
     stopwatch.start()
     assert classifier.model is not None
     views = range(views_per_photo(len(data)))
-    Store(network.cut(classifier.model), Means(bank, progress=progress)).feed(data, views, recipe.augmentation)
+    Store(Prefix.of(network.cut(classifier.model)), Means(bank, progress=progress)).feed(
+        data, views, recipe.augmentation
+    )
     classifier.train_fine_tuning(
         data,
         epochs=10_000 if equal == "seconds" else len(against.epochs),

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from leafgraft._tensorflow import keras
+from leafgraft.engine.probe import ROOT_SHIFT
 from leafgraft.errors import UserError
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -49,10 +50,6 @@ def custom_head(base: keras.Model, num_classes: int) -> keras.Model:
     x = keras.layers.Dense(256, activation="relu", name="head_256")(x)
     x = keras.layers.Dense(num_classes, activation="softmax", name="probabilities")(x)
     return without_xla(keras.Model(base.input, x, name="plant_classifier"))
-
-
-ROOT_SHIFT = 1e-3
-"""Added to pooled features before the root is taken, whose slope at 0, where many of them are, would be infinite."""
 
 
 def linear_head(base: keras.Model, num_classes: int) -> keras.Model:

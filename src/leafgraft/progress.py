@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0 where that is not known)."""
@@ -17,3 +19,22 @@ def under_way(progress: Progress | None, text: str) -> Iterator[None]:
     yield
     if progress:
         progress(text, 1, 1)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told what a run does.
+
+    Attributes:
+        progress: told how far each lasting step is: what it is, how much is done, how much there is.
+        say: given a line about what was found or decided.
+        epoch: given the line of the history after each epoch.
+    """
+
+    progress: Progress | None = None
+    say: Callable[[str], None] = lambda text: None
+    epoch: Callable[[dict[str, Any]], None] = lambda row: None
+
+
+NOBODY = Watch()
+"""Nobody is told."""

@@ -8,20 +8,17 @@ metrics.json      figures on the held-out photos, seconds of each part, memory
 predictions.csv   what was answered for every held-out photo
 curves.png        accuracy and loss over both stages
 confusion.png     which species was taken for which
+report.html       all of it on one page, with pictures
+folds.csv         the figures of each fold of a cross-validation
 model/            the classifier; see leafgraft.bundle
 """
 
 from __future__ import annotations
 
-import hashlib
-import shlex
-import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,114 +26,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft import imagenet
+from leafgraft.audit.examine import Audit, brief, examine
 from leafgraft.errors import UserError
-from leafgraft.files import sha256, write_csv, write_json
-from leafgraft.machine import Clock, peak_rss_mb, versions
-from leafgraft.photos import Photo, scan, write_manifest
-from leafgraft.photos.dataset import Dataset
-from leafgraft.photos.split import split
-from leafgraft.progress import Progress, under_way
-from leafgraft.recipes import Recipe, Views
+from leafgraft.evaluation import evaluated
+from leafgraft.files import write_csv, write_json, write_text
+from leafgraft.folds import cross_validated
+from leafgraft.gathering import Gathered, Settings, described, divided, gather, require_new, scanned
+from leafgraft.machine import Clock
+from leafgraft.photos import Photo, write_manifest
+from leafgraft.photos.dataset import CENTRE, Dataset
+from leafgraft.progress import NOBODY, Progress, Watch, under_way
+from leafgraft.records import record_of
 from leafgraft.report import plots
-from leafgraft.report.card import CardFacts, card
-from leafgraft.verdict.metrics import confusion, score
+from leafgraft.report.page import CompareFacts, RunFacts, run_report
+from leafgraft.track import Tracker, tracker
 
 if TYPE_CHECKING:
     from leafgraft.classifier import PlantClassifierTransferLearning
     from leafgraft.comparison import Comparison, Equal
 
+__all__ = ["Gathered", "Settings", "Trained", "Watch", "compare", "gather", "train"]
+
 HISTORY = ("stage", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-PREDICTIONS = ("path", "label", "predicted", "probability", "split")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run is asked for.
-
-    Attributes:
-        recipe: how to train.
-        classes: the species to learn; None for all that there are.
-        val_fraction: share of each species that is looked at after each epoch, 0-1.
-        test_fraction: share of each species that is looked at only at the end, 0-1.
-        seed: of the split and the training.
-        weights: a file with ImageNet weights; None for the cache or a download.
-        bank: the folder of all banks; None for the user's cache.
-        bank_gb: what all banks may take of the disk, in GB; None for half of what is free.
-        engine: what computes the frozen layers; see `leafgraft.engine.prefix.choose`.
-        views: random views kept of each photo, or "fresh"; None for what suits the number of photos.
-        deterministic: whether two runs on one machine must agree to the last digit.
-    """
-
-    recipe: Recipe
-    classes: Sequence[str] | None = None
-    val_fraction: float = 0.15
-    test_fraction: float = 0.15
-    seed: int = 0
-    weights: Path | None = None
-    bank: Path | None = None
-    bank_gb: float | None = None
-    engine: str = "auto"
-    views: Views | None = None
-    deterministic: bool = False
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """Photos that are ready for training.
-
-    Attributes:
-        photos: every file that was seen.
-        classes: the species, sorted.
-        train: to train on.
-        val: to look at after each epoch; None if there are none.
-        test: to look at only at the end; None if there are none.
-    """
-
-    photos: list[Photo]
-    classes: tuple[str, ...]
-    train: Dataset
-    val: Dataset | None
-    test: Dataset | None
-
-    def side(self, name: str) -> list[Photo]:
-        """The photos of "train", "val" or "test"."""
-        return [photo for photo in self.photos if photo.split == name]
-
-
-def gather(source: Path, settings: Settings, progress: Progress | None = None) -> Gathered:
-    """Scan and split a folder or CSV of photos.
-
-    Raises:
-        UserError: there is nothing to train on; the sentence says why.
-    """
-    told = None if progress is None else lambda done, total: progress("Reading the photos", done, total)
-    photos = split(
-        scan(source, classes=settings.classes, progress=told),
-        val=settings.val_fraction,
-        test=settings.test_fraction,
-        seed=settings.seed,
-    )
-    classes = tuple(sorted({photo.label for photo in photos if not photo.problem}))
-    sides = [[photo for photo in photos if photo.split == name] for name in ("train", "val", "test")]
-    train, val, test = (Dataset.of_photos(side, classes) if side else None for side in sides)
-    if train is None:
-        raise UserError(f"{source} leaves no photo to train on; mark some as train, or lower the fractions.")
-    return Gathered(photos, classes, train, val, test)
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who is told what a run does.
-
-    Attributes:
-        progress: told how far each lasting step is: what it is, how much is done, how much there is.
-        say: given a line about what was found or decided.
-        epoch: given the line of the history after each epoch.
-    """
-
-    progress: Progress | None = None
-    say: Callable[[str], None] = lambda text: None
-    epoch: Callable[[dict[str, Any]], None] = lambda row: None
 
 
 @dataclass(frozen=True)
@@ -149,6 +60,7 @@ class Trained:
         metrics: what ``metrics.json`` holds.
         elapsed: seconds of training, all in, at the end of each epoch.
         answers: float32 (n, classes), the probabilities for the test photos; None if there are none.
+        facts: what ``report.html`` shows.
     """
 
     classifier: PlantClassifierTransferLearning
@@ -156,9 +68,10 @@ class Trained:
     metrics: dict[str, Any]
     elapsed: list[float]
     answers: NDArray[np.float32] | None
+    facts: RunFacts
 
 
-def train(source: Path, folder: Path, settings: Settings, watch: Watch = Watch()) -> Trained:
+def train(source: Path, folder: Path, settings: Settings, watch: Watch = NOBODY) -> Trained:
     """Train a classifier and write down everything about it.
 
     Args:
@@ -171,11 +84,14 @@ def train(source: Path, folder: Path, settings: Settings, watch: Watch = Watch()
         UserError: the photos or the folder are unfit, or the weights cannot be had.
     """
     with _begun(source, folder, settings, watch) as begun:
-        return _train(begun, watch, begun.found.val)
+        classifier = _classifier(begun, watch)
+        deep = settings.recipe.unfreeze if settings.recipe.epochs_fine else 0
+        audit = _audited(begun, watch, lambda data: classifier.features(data, unfreeze=deep, progress=watch.progress))
+        return _trained(begun, classifier, audit, watch, begun.found.val)
 
 
 def compare(
-    source: Path, folder: Path, settings: Settings, equal: Equal, watch: Watch = Watch()
+    source: Path, folder: Path, settings: Settings, equal: Equal, watch: Watch = NOBODY
 ) -> tuple[Trained, Comparison]:
     """Train as `train` does, then from random weights for as long, and write down both.
 
@@ -194,13 +110,14 @@ def compare(
         UserError: see `train`; or no photo is held out.
     """
     with _begun(source, folder, settings, watch, needs_test=True) as begun:
-        found, test = begun.found, begun.found.test
-        assert test is not None  # or it would not have begun
         with under_way(watch.progress, "Loading TensorFlow"):
             from leafgraft import comparison
+        audit = _audited(begun, watch, lambda data: _looked(begun, data, watch.progress))
+        found, test = begun.found, begun.found.test
+        assert test is not None  # or it would not have begun
         with comparison.temporary_bank() as bank:
-            cold = replace(begun, settings=replace(settings, bank=bank))
-            trained = _train(cold, watch, found.val or test)
+            begun.settings = replace(settings, bank=bank)
+            trained = _trained(begun, _classifier(begun, watch), audit, watch, found.val or test)
             curve = comparison.curve_of(comparison.TRANSFER, trained.classifier, trained.elapsed)
             watch.say(f"Now from random weights, at {comparison.basis_of(equal, curve)}.")
             assert trained.answers is not None
@@ -212,15 +129,31 @@ def compare(
         outcome = comparison.Comparison.between(scratch, transfer, comparison.basis_of(equal, curve), test.groups)
         plots.comparison([outcome.scratch.curve, outcome.transfer.curve], folder / "comparison.png", outcome.sentence)
         write_json(folder / "comparison.json", outcome.as_dict())
+        curves = [(line.name, line.seconds, line.accuracy) for line in (outcome.scratch.curve, outcome.transfer.curve)]
+        facts = replace(trained.facts, comparison=CompareFacts(outcome.sentence, curves))
+        write_text(folder / "report.html", run_report(facts))
     return trained, outcome
 
 
-@dataclass(frozen=True)
+def _looked(begun: _Begun, data: Dataset, progress: Progress | None) -> NDArray[np.float32]:
+    """Features from the user's own bank: the one whose filling is timed must begin empty."""
+    from leafgraft.engine.backbone import backbone
+    from leafgraft.engine.store import Means, Store
+
+    root = begun.settings.bank or imagenet.cache_dir() / "bank"
+    means = Means(root, begun.settings.engine, begun.settings.bank_gb, progress)
+    rows: NDArray[np.float32] = Store(backbone(begun.weights, root, progress), means).all_rows(data, [CENTRE])[:, 0]
+    return rows
+
+
+@dataclass
 class _Begun:
     """A run whose photos and weights are at hand and whose folder is there."""
 
+    source: Path
     folder: Path
     settings: Settings
+    photos: list[Photo]
     found: Gathered
     weights: Path
     record: dict[str, Any]
@@ -235,51 +168,97 @@ def _begun(
     require_new(folder, source)
     clock = Clock()
     with clock("scan"):
-        found = gather(source, settings, watch.progress)
+        photos = scanned(source, settings, watch.progress)
+        found = divided(photos, source, settings)  # what cannot be split is refused before anything is computed
     if needs_test and found.test is None:
         raise UserError("A comparison needs photos held out for the test; give --test-fraction a value above 0.")
     if needs_test and settings.recipe.keep_best and found.val is None:
         raise UserError(
             f"The recipe {settings.recipe.name} chooses by validation photos; give --val-fraction a value above 0."
         )
-    watch.say(described(found))
     with clock("weights"):
         weights = imagenet.fetch(settings.weights, progress=watch.progress)
-    record = record_of(source, settings, found)
+    begun = _Begun(source, folder, settings, photos, found, weights, record_of(source, settings, found), clock)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", record | {"status": "running"})
+    write_json(folder / "run.json", begun.record | {"status": "running"})
     try:
-        write_manifest(folder / "manifest.csv", found.photos)
-        yield _Begun(folder, settings, found, weights, record, clock)
+        write_manifest(folder / "manifest.csv", photos)
+        yield begun
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        write_json(folder / "run.json", record | {"status": "failed", "reason": reason})
+        write_json(folder / "run.json", begun.record | {"status": "failed", "reason": reason})
         raise
-    write_json(folder / "run.json", record | {"status": "finished"})
+    write_json(folder / "run.json", begun.record | {"status": "finished"})
 
 
-def _train(begun: _Begun, watch: Watch, watched: Dataset | None) -> Trained:
-    found, settings, clock = begun.found, begun.settings, begun.clock
+def _classifier(begun: _Begun, watch: Watch) -> PlantClassifierTransferLearning:
+    """A new classifier for the species of a run."""
+    settings, clock = begun.settings, begun.clock
     with clock("tensorflow"), under_way(watch.progress, "Loading TensorFlow"):
         from leafgraft._tensorflow import deterministic
         from leafgraft.classifier import PlantClassifierTransferLearning
-        from leafgraft.engine.prefix import choose
     if settings.deterministic:
         deterministic()
     with clock("build"), under_way(watch.progress, "Building the network"):
-        classifier = PlantClassifierTransferLearning(
-            len(found.classes),
+        return PlantClassifierTransferLearning(
+            len(begun.found.classes),
             weights=begun.weights,
-            class_names=found.classes,
+            class_names=begun.found.classes,
             seed=settings.seed,
             bank=settings.bank,
             bank_gb=settings.bank_gb,
             engine=settings.engine,
         )
-        watch.say(choose(settings.engine).sentence)
-    elapsed = _fit(classifier, found.train, watched, settings, begun.folder, clock, watch)
-    metrics, answers = _finish(classifier, found, begun.record, begun.folder, clock, watch.progress)
-    return Trained(classifier, found, metrics, elapsed, answers)
+
+
+def _audited(begun: _Begun, watch: Watch, features: Callable[[Dataset], NDArray[np.float32]]) -> Audit | None:
+    """Look for copies and bursts, and split the photos so that each stays on one side."""
+    settings = begun.settings
+    audit = None
+    if settings.check:
+        with begun.clock("audit"):
+            usable = [photo for photo in begun.photos if not photo.problem]
+            rows = features(Dataset.of_photos(usable, begun.found.classes))
+            audit = examine(begun.photos, rows, thorough=False, progress=watch.progress)
+            begun.found = divided(audit.grouped(), begun.source, settings)
+    watch.say(described(begun.found))
+    for line in brief(audit) if audit else ():
+        watch.say(f"  {line}")
+    begun.record = record_of(begun.source, settings, begun.found) | {"started": begun.record["started"]}
+    write_manifest(begun.folder / "manifest.csv", begun.found.photos)
+    return audit
+
+
+def _trained(
+    begun: _Begun,
+    classifier: PlantClassifierTransferLearning,
+    audit: Audit | None,
+    watch: Watch,
+    watched: Dataset | None,
+) -> Trained:
+    from leafgraft.engine.prefix import choose
+
+    found, settings, clock = begun.found, begun.settings, begun.clock
+    watch.say(choose(settings.engine).sentence)
+    track = None if settings.track is None else tracker(settings.track, begun.folder, watch.say)
+    if track:
+        track.start(begun.record)
+    try:
+        folds = None
+        if settings.folds:
+            with clock("folds"):
+                folds = cross_validated(found, settings, begun.weights, watch)
+        elapsed = _fit(classifier, found.train, watched, settings, begun.folder, clock, watch, track)
+        result = evaluated(
+            classifier, found, begun.record, begun.folder, clock, audit=audit, folds=folds, progress=watch.progress
+        )
+    except BaseException:
+        if track:
+            track.failed()
+        raise
+    if track:
+        track.finish(result.metrics, [path for path in sorted(begun.folder.iterdir()) if path.is_file()])
+    return Trained(classifier, found, result.metrics, elapsed, result.answers, result.facts)
 
 
 def _fit(
@@ -290,6 +269,7 @@ def _fit(
     folder: Path,
     clock: Clock,
     watch: Watch,
+    track: Tracker | None,
 ) -> list[float]:
     """Train; returns the seconds that had passed at the end of each line of the history."""
     from leafgraft._tensorflow import keras
@@ -301,6 +281,8 @@ def _fit(
         elapsed.append(time.perf_counter() - start)
         write_csv(folder / "history.csv", HISTORY, classifier.history)
         watch.epoch(classifier.history[-1])
+        if track:
+            track.epoch(classifier.history[-1], len(elapsed))
 
     def first() -> None:
         told()
@@ -343,136 +325,3 @@ def _save_first(
         "" if watched is None else f", right on {100 * row['val_accuracy']:.1f} % of {len(watched)} validation photos"
     )
     watch.say(f"A first classifier is in {folder / 'model'} after {clock.total():.0f} s{found}; now for a better one.")
-
-
-def _finish(
-    classifier: PlantClassifierTransferLearning,
-    found: Gathered,
-    record: dict[str, Any],
-    folder: Path,
-    clock: Clock,
-    progress: Progress | None,
-) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
-    """Measure the classifier on what it has not seen, and write it down; returns figures and test probabilities."""
-    metrics: dict[str, Any] = {}
-    answers: dict[str, NDArray[np.float32]] = {}
-    lines: list[dict[str, Any]] = []
-    with clock("evaluate"):
-        for name, data in (("test", found.test), ("val", found.val)):
-            if data is None:
-                continue
-            probabilities = answers[name] = classifier.predict_proba(data, progress=progress)
-            metrics[name] = score(data.labels, probabilities, groups=data.groups)
-            lines += predictions(found.side(name), probabilities, found.classes)
-            if name == "test" or found.test is None:
-                matrix = confusion(data.labels, probabilities.argmax(axis=1), len(found.classes))
-                plots.confusion_matrix(matrix, found.classes, folder / "confusion.png")
-    write_csv(folder / "predictions.csv", PREDICTIONS, lines)
-    if classifier.history:
-        plots.curves(classifier.history, folder / "curves.png")
-    write_json(folder / "metrics.json", metrics)  # before anything else can go wrong
-    with clock("save"), under_way(progress, "Saving the classifier and checking it"):
-        classifier.save(folder / "model", card=_card(found, record, metrics, folder))
-    metrics |= {"seconds": clock.seconds | {"total": clock.total()}, "peak_rss_mb": peak_rss_mb()}
-    write_json(folder / "metrics.json", metrics)
-    return metrics, answers.get("test")
-
-
-def predictions(
-    photos: Sequence[Photo], probabilities: NDArray[np.float32], classes: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """The lines of ``predictions.csv``."""
-    for photo, row in zip(photos, probabilities, strict=True):
-        best = int(row.argmax())
-        yield {
-            "path": photo.path.absolute().as_posix(),
-            "label": photo.label,
-            "predicted": classes[best],
-            "probability": round(float(row[best]), 6),
-            "split": photo.split,
-        }
-
-
-def described(found: Gathered) -> str:
-    """How many photos of how many species there are, and how many were left out."""
-    counts = Counter(photo.split for photo in found.photos if not photo.problem)
-    sides = ", ".join(
-        f"{counts[name]} {purpose}"
-        for name, purpose in (("train", "to train on"), ("val", "to validate"), ("test", "held out for the test"))
-        if counts[name]
-    )
-    text = f"{counts.total()} photos of {len(found.classes)} species: {sides}."
-    troubled = [photo for photo in found.photos if photo.problem]
-    if troubled:
-        first = troubled[0]
-        text += (
-            f" {len(troubled)} left out, each with its reason in manifest.csv; "
-            f"the first is {first.path.name}: {first.problem}."
-        )
-    return text
-
-
-def require_new(folder: Path, source: Path) -> None:
-    """Refuse a folder for a run that holds something, or that the next scan would take for a species.
-
-    Raises:
-        UserError: it does, it is a file, or it lies within the folder of photos.
-    """
-    if folder.is_dir():
-        if any(folder.iterdir()):
-            raise UserError(f"{folder} exists and is not empty; choose another folder, or remove this one first.")
-    elif folder.exists():
-        raise UserError(f"{folder} is a file; choose a folder that does not exist yet.")
-    if folder.resolve().is_relative_to(source.resolve()):
-        raise UserError(f"{folder} lies within {source}, where it would pass for a species; choose a folder outside.")
-
-
-def record_of(source: Path, settings: Settings, found: Gathered) -> dict[str, Any]:
-    """What ``run.json`` says of the request, the data and the software."""
-    content = sorted(f"{photo.sha256} {photo.label} {photo.split}" for photo in found.photos if not photo.problem)
-    return {
-        "command": shlex.join(["leafgraft", *sys.argv[1:]]),
-        "photos": str(source.absolute()),
-        "recipe": asdict(settings.recipe),
-        "val_fraction": settings.val_fraction,
-        "test_fraction": settings.test_fraction,
-        "seed": settings.seed,
-        "engine": settings.engine,
-        "views": settings.views,
-        "deterministic": settings.deterministic,
-        "classes": list(found.classes),
-        "counts": dict(Counter(photo.split for photo in found.photos if not photo.problem)),
-        "data_sha256": hashlib.sha256("\n".join(content).encode()).hexdigest(),
-        "weights": imagenet.status()
-        if settings.weights is None
-        else {"file": str(settings.weights), "sha256": sha256(settings.weights)},
-        "garden": (source / "garden.json").is_file(),
-        "versions": versions(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _card(found: Gathered, record: dict[str, Any], metrics: dict[str, Any], folder: Path) -> str:
-    counts: dict[str, Counter[str]] = {name: Counter() for name in found.classes}
-    for photo in found.photos:
-        if photo.split:
-            counts[photo.label][photo.split] += 1
-    fetched = "source" in record["weights"]
-    return card(
-        CardFacts(
-            name=folder.name,
-            classes=found.classes,
-            counts=counts,
-            score=metrics.get("test") or metrics.get("val") or {},
-            recipe=record["recipe"]["name"],
-            preprocessing="shorter side to 256 pixels, centre crop of 224 x 224, RGB 0-255; the rest is in the model",
-            weights_source="ResNet50 trained on ImageNet, as published with Keras"
-            if fetched
-            else "a file of the user's",
-            weights_licence="MIT (Keras Applications)" if fetched else "that of the file",
-            command=record["command"],
-            seed=record["seed"],
-            garden=record["garden"],
-            versions=record["versions"],
-        )
-    )

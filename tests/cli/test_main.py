@@ -19,9 +19,11 @@ from leafgraft.cli import screen
 
 COMMANDS = [
     ("demo",),
+    ("check",),
     ("train",),
     ("evaluate",),
     ("predict",),
+    ("explain",),
     ("compare",),
     ("features",),
     ("garden",),

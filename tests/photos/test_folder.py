@@ -216,6 +216,62 @@ def test_a_manifest_can_be_scanned_again(garden: Path, tmp_path: Path) -> None:
         assert scan(place) == photos
 
 
+def groups(photos: list[Photo], root: Path) -> dict[str, str]:
+    return {photo.path.relative_to(root).as_posix(): photo.group for photo in photos}
+
+
+def test_photos_belong_together_by_what_an_expression_finds_in_their_paths(garden: Path) -> None:
+    draw(garden / "rose" / "bed 7" / "x.png", 70)
+    draw(garden / "tulip" / "bed 7 y.png", 71)
+    plain = groups(scan(garden), garden)
+    found = groups(scan(garden, group_by=r"bed \d"), garden)
+    beds = {"rose/bed 7/x.png": "bed 7", "tulip/bed 7 y.png": "bed 7"}
+    assert found == plain | beds  # where nothing is found, a photo stays alone
+    assert groups(scan(garden, group_by=r"bed (\d)"), garden) == plain | dict.fromkeys(beds, "7")
+    apart = groups(scan(garden, group_by=r"(.*)/bed \d"), garden)
+    assert apart == plain | {"rose/bed 7/x.png": "rose", "tulip/bed 7 y.png": "tulip"}
+
+
+def test_a_group_that_an_expression_finds_empty_counts_as_none(garden: Path) -> None:
+    plain = groups(scan(garden), garden)
+    found = groups(scan(garden, group_by=r"rose/(b|c)?"), garden)
+    assert found == plain | {"rose/b.png": "b", "rose/c.png": "c"}
+
+
+def test_an_expression_sees_nothing_above_the_photos(garden: Path) -> None:
+    with pytest.raises(UserError, match="matches no path in"):
+        scan(garden, group_by="garden")
+
+
+def test_a_column_of_a_table_says_what_belongs_together(garden: Path) -> None:
+    table = garden / "list.csv"
+    table.write_text(
+        "path,label,group,Plant\nrose/a.png,Rosa,g,p1\nrose/b.png,Rosa,g,p2\ntulip/a.png,Tulipa,h,p1\ntulip/b.png,Tulipa,,\n",
+        encoding="utf-8",
+    )
+    photos = scan(table)
+    alone = photos[3].sha256[:16]
+    assert [photo.group for photo in photos] == ["g", "g", "h", alone]
+    for name in ("plant", " PLANT "):
+        assert [photo.group for photo in scan(table, group_by=name)] == ["p1", "p2", "p1", alone]
+    assert [photo.group for photo in scan(table, group_by="^rose")] == ["rose", "rose", "h", alone]
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("plant(", r"--group-by 'plant\(' is neither a column nor a regular expression \(.*unterminated"),
+        ("plant", "--group-by 'plant' is no column of a CSV and matches no path in .*, for instance rose/a.png; write"),
+        ("", "matches no path"),
+    ],
+)
+def test_what_is_neither_a_column_nor_found_in_a_path_is_refused(garden: Path, what: str, message: str) -> None:
+    write_manifest(garden / "list.csv", scan(garden))
+    for source in (garden, garden / "list.csv"):
+        with pytest.raises(UserError, match=message):
+            scan(source, group_by=what)
+
+
 def test_sources_that_cannot_be_used_are_named(tmp_path: Path, garden: Path) -> None:
     with pytest.raises(UserError, match=r"no folder or CSV .*nowhere"):
         scan(tmp_path / "nowhere")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leafgraft.errors import UserError
-from leafgraft.photos.manifest import COLUMNS, read_manifest, write_manifest
+from leafgraft.photos.manifest import COLUMNS, columns, read_manifest, write_manifest
 from leafgraft.photos.photo import Photo
 
 # Quotes, separators, formula signs and letters of several scripts; no NUL, no slash, no surrogates.
@@ -96,6 +96,21 @@ def test_tables_as_spreadsheets_save_them(tmp_path: Path, separator: str, mark: 
         Photo(tmp_path / "a, b;c\td.jpg", "R\u00f6schen", "val"),
         Photo(tmp_path / "b.jpg", "tulip"),
     ]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_another_column_may_say_what_belongs_together(tmp_path: Path, mark: bytes) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(mark + b"Path;label;Group;Bed \na.jpg;rose;g;'=1\nb.jpg;rose;g;\nc.jpg;tulip\n")
+    assert columns(path) == ["path", "label", "group", "bed"]
+    assert [row.group for row in read_manifest(path)] == ["g", "g", ""]
+    assert [row.group for row in read_manifest(path, group_by=" BED")] == ["=1", "", ""]
+    assert read_manifest(path, group_by="plant") == read_manifest(path)
+
+
+def test_a_table_of_nothing_has_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").touch()
+    assert columns(tmp_path / "list.csv") == []
 
 
 @pytest.mark.parametrize(

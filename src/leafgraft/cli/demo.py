@@ -19,6 +19,7 @@ from leafgraft.errors import UserError
 from leafgraft.photos import centre, load_canvas
 from leafgraft.photos.garden import SPECIES, draw, grow
 from leafgraft.recipes import AUTO
+from leafgraft.records import record_of
 from leafgraft.report import plots
 
 PER_SPECIES = 24
@@ -99,7 +100,7 @@ def _earlier(folder: Path, garden: Path, settings: run.Settings) -> dict[str, An
         )
     except (OSError, ValueError):
         return None
-    now = run.record_of(garden, settings, run.gather(garden, settings))
+    now = record_of(garden, settings, run.gather(garden, settings))
     same = all(record.get(key) == now[key] for key in ("recipe", "seed", "data_sha256", "versions"))
     if not same or record.get("status") != "finished":
         return None

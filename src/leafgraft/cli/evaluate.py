@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from leafgraft.bundle import Bundle, find
+from leafgraft.bundle import BATCH, Bundle, find
 from leafgraft.cli.screen import Debug, Json, bars, result, say
 from leafgraft.errors import UserError
 from leafgraft.photos import Photo, read_manifest, scan
@@ -31,7 +31,7 @@ def evaluate(
 
       leafgraft evaluate run/model photos.csv --json
     """
-    bundle = Bundle(model, batch=8)
+    bundle = Bundle(model, batch=BATCH)
     with bars() as progress:
         found = scan(photos, fewest=1, progress=lambda done, total: progress("Reading the photos", done, total))
         unseen = _unseen([photo for photo in found if not photo.problem], model)

@@ -11,12 +11,13 @@ import typer
 from leafgraft import imagenet
 from leafgraft.cli.screen import Debug, Json, Weights, bars, result, say
 from leafgraft.cli.train import BankGb, Source
+from leafgraft.engine.backbone import backbone
 from leafgraft.engine.prefix import ENGINES, choose
+from leafgraft.engine.store import Means, Store
 from leafgraft.errors import UserError
 from leafgraft.files import whole
 from leafgraft.photos import scan
 from leafgraft.photos.dataset import CENTRE, Dataset
-from leafgraft.progress import under_way
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,16 +63,12 @@ def features(
         if not usable:
             raise UserError(f"No photo in {photos} can be read.")
         file = imagenet.fetch(weights, progress=progress)
-        with under_way(progress, "Loading TensorFlow"):
-            from leafgraft import network
-            from leafgraft.engine.store import Means, Store
         choice = choose(precision)
         say(choice.sentence)
-        base = network.resnet50()
-        imagenet.load_into(base, file)
         data = Dataset.of_photos(usable, sorted({photo.label for photo in usable}))
-        means = Means(imagenet.cache_dir() / "bank", precision, bank_gb, progress)
-        rows = Store(network.cut_at_pool(network.linear_head(base, 2)), means).all_rows(data, [CENTRE])[:, 0]
+        root = imagenet.cache_dir() / "bank"
+        store = Store(backbone(file, root, progress), Means(root, precision, bank_gb, progress))
+        rows = store.all_rows(data, [CENTRE])[:, 0]
     paths = [photo.path.absolute().as_posix() for photo in usable]
     _write(output, paths, [photo.label for photo in usable], rows)
     text = f"{output}: {len(paths):,} photos, 2,048 features each, computed in {choice.name}"

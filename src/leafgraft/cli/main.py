@@ -11,7 +11,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from leafgraft.cli import bank, compare, demo, doctor, evaluate, features, garden, predict, train, weights
+from leafgraft.cli import (
+    bank,
+    check,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    features,
+    garden,
+    predict,
+    train,
+    weights,
+)
 from leafgraft.cli.screen import say
 from leafgraft.errors import OrderError, UserError
 from leafgraft.photos import UnreadablePhoto
@@ -22,8 +35,10 @@ app = typer.Typer(
         "Graft a plant classifier onto an ImageNet ResNet50: a folder of photographs in, a classifier out.\n\n"
         "For example:\n\n"
         "  leafgraft demo                     see it all on plants that it draws\n\n"
+        "  leafgraft check PHOTOS             find what is wrong with the photos\n\n"
         "  leafgraft train PHOTOS -o RUN      learn from a folder per species\n\n"
         "  leafgraft predict RUN photo.jpg    name the plant on a photo\n\n"
+        "  leafgraft explain RUN photo.jpg    show why\n\n"
         "  leafgraft evaluate RUN PHOTOS      measure it on other photos\n\n"
         "Status: 0 done, 2 something you can mend, 1 a failure of ours (--debug shows where)."
     ),
@@ -51,9 +66,11 @@ def common(  # noqa: D103 - a docstring would take the place of the help above
 
 
 app.command("demo")(demo.demo)
+app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
 app.command("features")(features.features)
 app.command("garden")(garden.garden)

@@ -26,6 +26,9 @@ def predict(
 ) -> None:
     """Name the plants on photographs.
 
+    A photo that is unlike all that the classifier has learned from is called unknown, with the species it is nearest
+    to. With --json, "nearest" has the photos that were learned from and are most like it.
+
     For example:
 
       leafgraft predict run photo.jpg
@@ -37,15 +40,18 @@ def predict(
     bundle = Bundle(model)
     answers: list[dict[str, Any]] = []
     with bars() as progress:
-        probabilities = bundle.predict_proba(progress.track("Naming the plants", _readable(photos, answers), 0))
-    rows = iter(probabilities)
-    for answer in answers:
-        if "problem" not in answer:
-            row = next(rows)
-            best = row.argsort()[::-1][:top]
-            answer["predictions"] = [
-                {"species": bundle.classes[i], "probability": round(float(row[i]), 6)} for i in best
-            ]
+        found = bundle.answer(progress.track("Naming the plants", _readable(photos, answers), 0))
+    readable = (answer for answer in answers if "problem" not in answer)
+    for answer, row, strange, unknown, near in zip(
+        readable, found.probabilities, found.strangeness, found.unknown, found.nearest, strict=True
+    ):
+        best = row.argsort()[::-1][:top]
+        answer["unknown"] = bool(unknown)
+        answer["strangeness"] = None if np.isnan(strange) else round(float(strange), 6)
+        answer["predictions"] = [{"species": bundle.classes[i], "probability": round(float(row[i]), 6)} for i in best]
+        answer["nearest"] = [
+            {"path": bundle.known.paths[i], "species": bundle.classes[bundle.known.labels[i]]} for i in near
+        ]
     if not answers:
         raise UserError(f"{photos[0]} is empty; name a photo, or a folder of photos.")
     if all("problem" in answer for answer in answers):
@@ -76,4 +82,4 @@ def _line(answer: dict[str, Any]) -> str:
     if "problem" in answer:
         return f"{answer['path']}: cannot be used: {answer['problem']}"
     named = (f"{entry['species']} {100 * entry['probability']:.1f} %" for entry in answer["predictions"])
-    return f"{answer['path']}: {', '.join(named)}"
+    return f"{answer['path']}: {'unknown, nearest to ' if answer['unknown'] else ''}{', '.join(named)}"

@@ -14,7 +14,8 @@ from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, e
 from leafgraft.engine.prefix import ENGINES, choose
 from leafgraft.errors import UserError
 from leafgraft.recipes import AUTO, RECIPES, RESNET_LAYERS, Recipe, Views
-from leafgraft.verdict.metrics import sentence
+from leafgraft.report.facts import lead
+from leafgraft.track import TRACKERS, tracker
 
 Source = Annotated[
     Path,
@@ -43,6 +44,17 @@ BankGb = Annotated[
     float | None,
     typer.Option("--bank-gb", help="GB of disk for all that frozen layers computed; half of what is free.", min=0.0),
 ]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="WHAT",
+        help="Keep photos together in a split: a column of the CSV, or an expression like 'plant\\d+' for paths.",
+    ),
+]
+Check = Annotated[
+    bool, typer.Option("--check/--no-check", help="Look for copies and bursts first, and keep them on one side.")
+]
 
 
 def train(
@@ -63,10 +75,18 @@ def train(
     bank_gb: BankGb = None,
     val_fraction: ValFraction = 0.15,
     test_fraction: TestFraction = 0.15,
+    group_by: GroupBy = None,
+    check: Check = True,
+    folds: Annotated[
+        int, typer.Option("--folds", help="Judge by a cross-validation of so many folds instead of a test.", min=0)
+    ] = 0,
     seed: Seed = 0,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="The same to the last digit each time; without a time limit.")
     ] = False,
+    track: Annotated[
+        str | None, typer.Option("--track", help=f"Tell a tracker of the run; one of: {', '.join(TRACKERS)}.")
+    ] = None,
     weights: Weights = None,
     json: Json = False,
     debug: Debug = False,
@@ -83,6 +103,8 @@ def train(
       leafgraft train photos -o run --classes daisy,iris,tulip --budget 5m
 
       leafgraft train photos.csv -o run --recipe classic --epochs-frozen 10 --epochs-fine 20 --unfreeze 50
+
+      leafgraft train photos -o run --folds 5
     """
     choose(engine)  # or it is refused now, and not after the photos have been read
     chosen = recipe_of(recipe, epochs_frozen, epochs_fine, unfreeze)
@@ -100,16 +122,21 @@ def train(
         chosen = dataclasses.replace(chosen, budget=None)
     if views is not None and chosen.head == "linear" and not chosen.probe_views:
         raise UserError(f"--views is for the other recipes; {recipe} looks at the centre crops alone.")
+    if folds == 1:
+        raise UserError("--folds 1 leaves nothing to train on; take 2 or more, or 0 for photos held out.")
+    if track is not None:
+        tracker(track, output)  # or it is refused only when the training begins
     settings = run.Settings(
         chosen, classes_of(classes), val_fraction, test_fraction, seed, weights,
         bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,
+        check=check, group_by=group_by, folds=folds, track=track,
     )  # fmt: skip
     with bars() as progress:
         metrics = run.train(
             photos, output, settings, run.Watch(progress, say, lambda row: say(epoch_line(row)))
         ).metrics
-    pictures = "curves.png, confusion.png" if {"val", "test"} & metrics.keys() else "curves.png"
-    text = f"{output}: model/, {pictures}, predictions.csv, metrics.json\n{verdict(metrics)}"
+    pictures = "curves.png, confusion.png" if {"val", "test", "folds"} & metrics.keys() else "curves.png"
+    text = f"{output}: report.html, model/, {pictures}, predictions.csv, metrics.json\n{verdict(metrics)}"
     result(text, {"run": str(output), **metrics}, json)
 
 
@@ -166,7 +193,9 @@ def views_of(text: str | None) -> Views | None:
 def verdict(metrics: dict[str, Any]) -> str:
     """The sentence that matters, from what ``metrics.json`` holds."""
     if "test" in metrics:
-        return sentence(metrics["test"])
-    if "val" in metrics:
-        return sentence(metrics["val"]) + " They were looked at after each epoch, and no others were held out."
-    return "No photo was held out, so nothing is known of how good this classifier is."
+        return lead(metrics["test"], "test")
+    if "folds" in metrics:
+        folds = metrics["folds"]
+        spread = f" Folds: mean {100 * folds['mean']:.1f} %, standard deviation {100 * folds['spread']:.1f} points."
+        return lead(folds["pooled"], "folds") + spread
+    return lead(metrics.get("val", {}), "val" if "val" in metrics else None)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
-from leafgraft.engine.store import Means, Store
+from leafgraft.engine.store import Means, Prefix, Store
 from leafgraft.network import cut_at_pool, cut_for, without_xla
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import Dataset
@@ -24,10 +24,10 @@ def through(
     augmentation: Augmentation,
     unfreeze: int,
 ) -> NDArray[np.float32]:
-    """Compute the pooled features of views that layers will be fine-tuned on.
+    """Compute the pooled features of views, as the model is now.
 
-    What these layers need is put into the bank, and the features are computed from there: the frozen layers see each
-    view once for both.
+    What the last layers need is put into the bank, and the features are computed from there: the frozen layers see each
+    view once, for the features and for the fine-tuning of these layers alike.
 
     Args:
         model: with one of our heads.
@@ -35,15 +35,17 @@ def through(
         data: the photos.
         numbers: of the views.
         augmentation: ranges of the random views.
-        unfreeze: how many of the last layers of the base will learn, at least 1.
+        unfreeze: how many of the last layers of the base will learn, or have learned; 0 for none.
 
     Returns:
         float32 (photos, views, 2048), at least 0.
     """
     halves = cut_for(model, unfreeze)
     if len(halves.shapes[0]) == 1:  # none of these layers has anything to learn, and the cut lies behind the pooling
-        return Store(cut_at_pool(model), means).all_rows(data, numbers, augmentation)
-    feed = Store(halves, means).feed(data, numbers, augmentation)
+        return Store(Prefix.of(cut_at_pool(model)), means).all_rows(data, numbers, augmentation)
+    store = Store(Prefix.of(halves), means)
+    feed = store.feed(data, numbers, augmentation)
+    store.rest(feed)
     pool = model.get_layer("pool").output
     rest = without_xla(keras.Model(halves.prefix.outputs, pool))
     parts = []

@@ -27,8 +27,8 @@ Name = Literal["auto", "fp32", "bf16", "int8", "tensorflow"]
 
 ENGINES: tuple[str, ...] = get_args(Name)
 
-BATCH = 8
-"""Photos a request. The speed hardly depends on it; a single photo is answered soonest with 1."""
+BATCH = 4
+"""Photos a request. The speed hardly depends on it, and the memory does; a single photo is answered soonest with 1."""
 
 
 class Engine(Protocol):

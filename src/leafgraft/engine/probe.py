@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """What is tried as the inverse of the regularisation (C of scikit-learn), for rows of length 1."""
 
+ROOT_SHIFT = 1e-3
+"""Added to pooled features before the root is taken, whose slope at 0, where many of them are, would be infinite."""
+
 FOLDS = 3
 
 CHOOSE_ON = 3000
@@ -53,14 +56,13 @@ def _log_loss(
     return float(np.average(losses, weights=weights))
 
 
-def rooted(features: NDArray[np.float32], shift: float) -> NDArray[np.float32]:
-    """Take the root of features and bring each row to length 1.
+def rooted(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the root of features and bring each row to length 1, as `leafgraft.network.linear_head` does.
 
     Args:
-        features: (n, f), at least 0.
-        shift: added before, as in the head.
+        features: float32 (n, f), at least 0.
     """
-    roots = np.sqrt(features + np.float32(shift))
+    roots = np.sqrt(features + np.float32(ROOT_SHIFT))
     result: NDArray[np.float32] = roots / np.linalg.norm(roots, axis=1, keepdims=True)
     return result
 
@@ -86,7 +88,7 @@ def fit(
     """
     losses = _losses(features, labels, groups, classes, weights, seed)
     strength = min(losses, key=lambda one: losses[one]) if losses else STRENGTHS[len(STRENGTHS) // 2]
-    kernel, bias = _regression(features, labels, weights, strength)
+    kernel, bias = regression(features, labels, weights, strength)
     return Probe(kernel, bias, strength, losses)
 
 
@@ -113,7 +115,7 @@ def _losses(
     for strength in STRENGTHS:
         found = []
         for inside, outside in folds:
-            kernel, bias = _regression(
+            kernel, bias = regression(
                 features[inside], labels[inside], None if weights is None else weights[inside], strength
             )
             scores = (features[outside] @ kernel + bias).astype(np.float64)
@@ -124,9 +126,20 @@ def _losses(
     return losses
 
 
-def _regression(
+def regression(
     features: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float32] | None, strength: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fit a multinomial logistic regression.
+
+    Args:
+        features: float32 (n, f), as from `rooted`.
+        labels: int64 (n,).
+        weights: float32 (n,), what each row's loss is multiplied by; None for 1.
+        strength: the inverse of the regularisation.
+
+    Returns:
+        Kernel (f, k) and bias (k,), float32, for the k labels that occur, in their order.
+    """
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning

@@ -41,7 +41,7 @@ def quantized(
         root: the folder of all banks.
         keys: for each photo, the digest of its content.
         crop: gives the centre crop of the photo at a position, uint8 (224, 224, 3).
-        convert: gives the network as an ``openvino.Model`` in float32.
+        convert: gives the network as an ``openvino.Model`` in float32, or the path of one.
 
     Returns:
         The folder that holds ``model.xml``. Its name belongs into the key of what the network computes.
@@ -62,7 +62,10 @@ def quantized(
     root.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix="temporary-", dir=root))
     try:
-        model = _quantize(convert(), [crop(position)[None] for _, position in chosen])
+        model = convert()
+        if isinstance(model, Path):
+            model = ov.Core().read_model(model)
+        model = _quantize(model, [crop(position)[None] for _, position in chosen])
         ov.save_model(model, temporary / "model.xml", compress_to_fp16=False)
         write_json(temporary / "about.json", {"settings": "int8 network", "shapes": [], "photos": used})
         try:

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
+from leafgraft.engine.features import through
 from leafgraft.engine.history import LOG_LOSS
 from leafgraft.engine.prefix import choose
-from leafgraft.engine.store import Feed, Means, Store
+from leafgraft.engine.store import Feed, Means, Prefix, Store, held
+from leafgraft.machine import release_memory
 from leafgraft.network import computing_in_bfloat16, cut
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
@@ -86,6 +88,7 @@ def fit(
     batch_size: int = 32,
     views: Views = 1,
     augmentation: Augmentation | None = None,
+    unfreeze: int = 0,
     class_weight: dict[int, float] | None = None,
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -107,6 +110,8 @@ def fit(
         batch_size: photos a step.
         views: random views kept of each photo, of which an epoch shows one; used with ``augmentation``.
         augmentation: ranges of the random views; None shows the centre crop alone.
+        unfreeze: how many layers are going to be fine-tuned on these views afterwards, so that one pass through the
+            frozen layers serves both.
         class_weight: what each label's loss is multiplied by.
         seed: of the shuffling and the choice of views.
         callbacks: Keras callbacks; they see ``model``, not the suffix.
@@ -117,11 +122,18 @@ def fit(
         Keras' record of the epochs.
     """
     halves = cut(model)
-    store = Store(halves, means)
+    store = Store(Prefix.of(halves), means)
     fresh = views == "fresh"
     numbers = [CENTRE] if augmentation is None else list(range(epochs if fresh else int(views)))
-    feed = store.feed(data, numbers, augmentation, keep=augmentation is None or not fresh)
-    watched = None if validation is None else store.feed(validation, [CENTRE])
+    if unfreeze and not fresh:
+        ranges = Augmentation() if augmentation is None else augmentation
+        feed = held(through(model, means, data, numbers, ranges, unfreeze), data)
+        crops = None if validation is None else through(model, means, validation, [CENTRE], ranges, unfreeze)
+        watched = None if validation is None or crops is None else held(crops, validation)
+    else:
+        feed = store.feed(data, numbers, augmentation, keep=augmentation is None or not fresh)
+        watched = None if validation is None else store.feed(validation, [CENTRE])
+        store.rest(feed, *([watched] if watched else []))
     feed = replace(feed, weights=row_weights(class_weight, data.labels))
     # The optimizer is the model's own, so that a second call goes on where the first one ended, and what a callback
     # does to the rate of `model` counts.
@@ -162,6 +174,7 @@ def fit(
             raise failures[0] from None
         raise
     finally:
+        release_memory()
         if half:  # what a callback had the whole model trace would go on computing in bfloat16
             model.predict_function = model.test_function = None
     return history

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import numpy as np
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from leafgraft.engine.bank import Bank, Rows, room, row_key, stored
 from leafgraft.engine.prefix import Choice, Engine, OpenVINO, TensorFlow, choose, convert, fingerprint
 from leafgraft.engine.quantize import quantized
-from leafgraft.machine import cores
-from leafgraft.network import Halves
+from leafgraft.machine import cores, release_memory
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, PIXELS, Dataset
 from leafgraft.progress import Progress, under_way
+
+if TYPE_CHECKING:
+    from leafgraft.network import Halves
 
 _COMMIT = 256  # rows between two synchronisations with the disk
 
@@ -47,18 +49,41 @@ class Means:
 
 
 @dataclass(frozen=True)
+class Prefix:
+    """The frozen part of a network, in whatever form it is at hand.
+
+    Attributes:
+        network: its `leafgraft.engine.prefix.fingerprint`; "" where nothing is computed and photos pass as they are.
+        shapes: of its outputs, without the batch axis.
+        openvino: gives it as an ``openvino.Model`` in float32, or the path of one.
+        keras: gives it as a Keras model.
+    """
+
+    network: str
+    shapes: tuple[tuple[int, ...], ...]
+    openvino: Callable[[], Any]
+    keras: Callable[[], Any]
+
+    @classmethod
+    def of(cls, halves: Halves) -> Prefix:
+        """Take the lower half of a network that was cut."""
+        network = "" if halves.takes_photos else fingerprint(halves.prefix)
+        return cls(network, halves.shapes, lambda: convert(halves.prefix), lambda: halves.prefix)
+
+
+@dataclass(frozen=True)
 class Feed:
     """A data set as rows of a bank.
 
     Attributes:
-        rows: the rows of the bank.
+        rows: the rows of the bank, or rows in memory.
         places: int64 (n, v): the row of each of the v views of each of the n photos; -1 where it is not in the bank.
         targets: float32 (n, classes), one-hot.
         compute: makes the rows that are not in the bank, from (photo, column of ``places``) pairs, in their order.
         weights: float32 (n,), or None.
     """
 
-    rows: Rows
+    rows: Rows | _InMemory
     places: NDArray[np.int64]
     targets: NDArray[np.float32]
     compute: Callable[[Sequence[tuple[int, int]]], Iterator[Row]]
@@ -96,15 +121,46 @@ class Feed:
         return self.read([(photo, column) for photo in range(photos) for column in range(views)], size)
 
 
+@dataclass(frozen=True)
+class _InMemory:
+    """Rows as `leafgraft.engine.bank.Rows` has them, of one tensor, in memory."""
+
+    tensor: NDArray[np.float16]
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return (self.tensor.shape[1:],)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.tensor.dtype
+
+    def take(self, places: NDArray[np.int64]) -> Row:
+        return (self.tensor[places],)
+
+
+def held(rows: NDArray[np.float32], data: Dataset) -> Feed:
+    """Make a feed of what is computed already, kept in half precision as in a bank.
+
+    Args:
+        rows: float32 (photos, views, *shape).
+        data: the photos.
+    """
+    photos, views = rows.shape[:2]
+    tensor = np.asarray(stored(rows.reshape(photos * views, *rows.shape[2:]), np.dtype(np.float16)))
+    places = np.arange(photos * views).reshape(photos, views)
+    targets = np.eye(len(data.classes), dtype=np.float32)[data.labels]
+    return Feed(_InMemory(tensor), places, targets, lambda wanted: iter(()))
+
+
 class Store:
     """The bank that belongs to one cut, and the engine that fills it."""
 
-    def __init__(self, halves: Halves, means: Means) -> None:
+    def __init__(self, prefix: Prefix, means: Means) -> None:
         """Find the bank of a cut; nothing is computed yet."""
-        self._halves, self._means = halves, means
-        self._choice: Choice | None = None if halves.takes_photos else choose(means.engine)
-        self._dtype = "uint8" if halves.takes_photos else "float16"
-        self._network = "" if halves.takes_photos else fingerprint(halves.prefix)
+        self._prefix, self._means = prefix, means
+        self._choice: Choice | None = choose(means.engine) if prefix.network else None
+        self._dtype = "float16" if prefix.network else "uint8"
         self._int8: Path | None = None
         self._engine: Engine | None = None
 
@@ -121,7 +177,7 @@ class Store:
                 read.
         """
         ranges = Augmentation() if augmentation is None else augmentation
-        bank = Bank(self._means.bank, self._settings(data, numbers, ranges), self._halves.shapes, self._dtype)
+        bank = Bank(self._means.bank, self._settings(data, numbers, ranges), self._prefix.shapes, self._dtype)
         keys = [row_key(key, number) for key in data.keys for number in numbers]
         with _held(bank, self._means.progress):
             missing = bank.missing(keys) if keep else []
@@ -141,6 +197,12 @@ class Store:
 
         return Feed(rows, places, np.eye(len(data.classes), dtype=np.float32)[data.labels], compute)
 
+    def rest(self, *feeds: Feed) -> None:
+        """Let go of the engine and its memory, unless one of some feeds has to compute rows when they are read."""
+        if all((feed.places >= 0).all() for feed in feeds):
+            self._engine = None
+            release_memory()
+
     def all_rows(self, data: Dataset, numbers: Sequence[int], augmentation: Augmentation | None = None) -> NDArray[Any]:
         """What the prefix makes of some views, all in memory, for a cut with a single small tensor.
 
@@ -148,10 +210,10 @@ class Store:
             float32 (photos, views, *shape).
         """
         if not numbers:
-            return np.zeros((len(data), 0, *self._halves.shapes[0]), np.float32)
+            return np.zeros((len(data), 0, *self._prefix.shapes[0]), np.float32)
         feed = self.feed(data, numbers, augmentation)
         parts = [rows[0].astype(np.float32) for rows in feed.read_all(4096)]
-        return np.concatenate(parts).reshape(len(data), len(numbers), *self._halves.shapes[0])
+        return np.concatenate(parts).reshape(len(data), len(numbers), *self._prefix.shapes[0])
 
     def _settings(self, data: Dataset, numbers: Sequence[int], ranges: Augmentation) -> str:
         """All that rows depend on besides photo and view."""
@@ -161,15 +223,16 @@ class Store:
             if self._choice.name == "int8" and self._int8 is None:
                 with under_way(self._means.progress, "Calibrating int8"):
                     self._int8 = quantized(
-                        self._network,
+                        self._prefix.network,
                         self._means.bank,
                         data.keys,
                         lambda position: data.views(position, [CENTRE], ranges)[0],
-                        lambda: convert(self._halves.prefix),
+                        self._prefix.openvino,
                     )
+                release_memory()
             if self._int8 is not None:
                 engine += f" {self._int8.name}"
-            settings += f" {engine} {self._network}"
+            settings += f" {engine} {self._prefix.network}"
         return settings if list(numbers) == [CENTRE] else f"{settings} {ranges}"
 
     def _run(self, views: Iterator[NDArray[np.uint8]]) -> Iterator[Row]:
@@ -178,10 +241,12 @@ class Store:
         if self._engine is None:
             with under_way(self._means.progress, "Compiling the frozen layers"):
                 if self._choice.name == "tensorflow":
-                    self._engine = TensorFlow(self._halves.prefix)
+                    self._engine = TensorFlow(self._prefix.keras())
                 else:
-                    model = convert(self._halves.prefix) if self._int8 is None else self._int8 / "model.xml"
+                    model = self._prefix.openvino() if self._int8 is None else self._int8 / "model.xml"
                     self._engine = OpenVINO(model, precision=self._choice.name)
+                    del model
+            release_memory()
         return self._engine.run(views)
 
     def _fill(

@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,7 +55,9 @@ _OTHER_FILES = {
 
 _STILLS = (b"avi", b"hei", b"hev", b"mif", b"msf")  # how the brands of HEIC and AVIF begin
 
-_ORIENTATION = 0x0112  # EXIF tag
+_ORIENTATION = 0x0112  # EXIF tags
+_CAMERA = 0x8769
+_TAKEN = 0x9003
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -205,6 +208,21 @@ def decode(data: bytes, *, at_least: int | None = None) -> tuple[Image.Image, tu
         Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90
     )  # fmt: skip
     return rgb.transpose(turn), (height, width) if sideways else (width, height)
+
+
+def taken(data: bytes) -> float | None:
+    """When the shutter was released, by the camera's clock, in seconds since 1970; None where the photo does not say.
+
+    Args:
+        data: the bytes of a photo that `decode` accepts.
+    """
+    try:
+        image = _identify(data)
+        with _quiet_pillow():
+            text = str(image.getexif().get_ifd(_CAMERA).get(_TAKEN, ""))
+        return datetime.strptime(text.strip("\0 "), "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except Exception:  # what cameras write there is anything but reliable
+        return None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from unicodedata import normalize
 
 from leafgraft.errors import UserError
 from leafgraft.photos.decode import CANVAS_SHORT, UnreadablePhoto, decode, read_bytes
-from leafgraft.photos.manifest import SPLITS, read_manifest
+from leafgraft.photos.manifest import SPLITS, columns, read_manifest
 from leafgraft.photos.photo import Photo
 
 __all__ = ["Photo", "scan"]
@@ -29,6 +30,7 @@ def scan(
     *,
     classes: Sequence[str] | None = None,
     fewest: int = 2,
+    group_by: str | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Photo]:
@@ -50,6 +52,8 @@ def scan(
         source: the folder or the CSV.
         classes: the only species wanted; others are not even read. By default all.
         fewest: how many species there have to be: 2 for training, 1 for photos that are only looked at.
+        group_by: what photos belong together by: the name of a column of the CSV, or a regular expression, whose match
+            in the path below ``source`` (its first group, if it has one) is the same for photos of one group.
         threads: how many files are decoded at once; by default one for each processor.
         progress: called with (files done, files in all) from the calling thread.
 
@@ -58,7 +62,7 @@ def scan(
 
     Raises:
         UserError: no such folder or CSV; nothing in it; fewer species with a usable photo than ``fewest``; an unknown
-            name in ``classes``.
+            name in ``classes``; ``group_by`` is neither a column nor an expression that matches.
     """
     if source.is_dir():
         try:
@@ -66,11 +70,13 @@ def scan(
         except OSError as error:
             raise UserError(f"{error.filename} cannot be opened ({error.strerror}): see to its permissions.") from error
     elif source.is_file():
-        photos = _listed_once(read_manifest(source))
+        photos = _listed_once(read_manifest(source, group_by=group_by))
     else:
         raise UserError(f"There is no folder or CSV {source}: give a folder with one subfolder of photos per species.")
     if not photos:
         raise UserError(f"{source} is empty: it needs one subfolder of photos per species.")
+    if group_by is not None and not (source.is_file() and group_by.strip().lower() in columns(source)):
+        photos = _grouped(photos, source, group_by)
     if classes is not None:
         photos = _only(photos, [normalize("NFC", name) for name in classes], source)
     photos = _without_contradictions(list(_examined(photos, threads or os.cpu_count() or 1, progress)), source)
@@ -136,6 +142,31 @@ def _link_problem(entry: Path, root: Path) -> str:
     if not target.is_relative_to(root):
         return "a link that leaves the folder"
     return "a link to a folder" if target.is_dir() else ""
+
+
+def _grouped(photos: list[Photo], source: Path, pattern: str) -> list[Photo]:
+    """Give photos a group by what an expression finds in their paths; those where it finds nothing keep theirs."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"--group-by {pattern!r} is neither a column nor a regular expression ({error}).") from None
+    base = source if source.is_dir() else source.parent
+
+    def below(photo: Photo) -> str:
+        return (photo.path.relative_to(base) if photo.path.is_relative_to(base) else photo.path).as_posix()
+
+    def name(photo: Photo) -> str:
+        found = expression.search(below(photo))
+        return "" if found is None else (found[1] if expression.groups else found[0]) or ""
+
+    names = [name(photo) for photo in photos]
+    if not any(names):
+        example = next((photo for photo in photos if not photo.problem), photos[0])
+        raise UserError(
+            f"--group-by {pattern!r} is no column of a CSV and matches no path in {source}, for instance "
+            f"{below(example)}; write an expression like 'plant\\d+'."
+        )
+    return [replace(photo, group=group or photo.group) for photo, group in zip(photos, names, strict=True)]
 
 
 def _listed_once(photos: list[Photo]) -> list[Photo]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 from leafgraft.errors import UserError
@@ -46,7 +48,7 @@ def _below(path: Path, base: Path) -> str:
     return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
 
 
-def read_manifest(path: Path, root: Path | None = None) -> list[Photo]:
+def read_manifest(path: Path, root: Path | None = None, *, group_by: str | None = None) -> list[Photo]:
     """Read photos from a CSV.
 
     It needs the columns path and label and may have split, sha256, group, width, height and problem. The separator may
@@ -55,31 +57,42 @@ def read_manifest(path: Path, root: Path | None = None) -> list[Photo]:
     Args:
         path: the CSV.
         root: what relative paths start from; by default the folder of the CSV.
+        group_by: the column that is taken for the group, if there is such a one.
 
     Raises:
         UserError: the file is no such CSV; the message names the row or the column.
     """
     base = root or path.parent
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            rows = csv.reader(file, delimiter=max(",;\t", key=header.count))
-            names = [name.strip().lower() for name in next(rows, [])]
+        with _opened(path) as (names, rows):
             if lacking := [name for name in ("path", "label") if name not in names]:
                 raise UserError(
                     f"{path} has no column {' and no column '.join(lacking)}: "
                     "its first line has to be path,label and may go on with split and group."
                 )
-            return [
-                _photo(dict(zip(names, map(_unguard, row), strict=False)), base, f"{path}, line {rows.line_num}")
-                for row in rows
-                if any(cell.strip() for cell in row)
-            ]
+            group = "group" if group_by is None or group_by.strip().lower() not in names else group_by.strip().lower()
+            cells = (dict(zip(names, map(_unguard, row), strict=False)) for row in rows if any(map(str.strip, row)))
+            return [_photo(row | {"group": row.get(group, "")}, base, f"{path}, line {rows.line_num}") for row in cells]
     except FileNotFoundError:
         raise UserError(f"There is no file {path}: give the path of a CSV with the columns path and label.") from None
     except (csv.Error, OSError) as error:
         raise UserError(f"{path} cannot be read as a CSV ({error}): save it as UTF-8 text with commas.") from error
+
+
+def columns(path: Path) -> list[str]:
+    """The names of a CSV's columns, in lower case."""
+    with _opened(path) as (names, _):
+        return names
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[list[str], Any]]:
+    """The header and a reader of the other rows."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        header = file.readline()
+        file.seek(0)
+        rows = csv.reader(file, delimiter=max(",;\t", key=header.count))
+        yield [name.strip().lower() for name in next(rows, [])], rows
 
 
 def _photo(row: Mapping[str, str], base: Path, place: str) -> Photo:

@@ -22,6 +22,13 @@ FIGURES = {
     "ece": "Expected calibration error (15 bins)",
     "brier": "Brier score (0 to 2)",
 }
+BASES = {
+    "test": "",
+    "folds": " Each photo was judged by a classifier of the same recipe that had not seen it (cross-validation); this "
+    "one was made with all of them.",
+    "val": " The training was followed on these photos, and no others were held out.",
+}
+DATA_SETS = {"test": "held-out photos", "folds": "cross-validated photos", "val": "validation photos"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
 
 
@@ -36,6 +43,10 @@ class CardFacts:
         score: figures on the held-out photos, as `leafgraft.verdict.metrics.score` returns them; empty if none were
             held out.
         garden: whether the photos were drawn by the program instead of taken of plants.
+        basis: what the score is of: "test" (photos held out), "folds" (cross-validation) or "val" (photos that the
+            training was followed on).
+        calibration: temperature and figures before and after it, as ``metrics.json`` has them; empty if there is none.
+        unknown: threshold and what it accepts, as ``metrics.json`` has them; empty if there is none.
         recipe: name of the training recipe.
         preprocessing: how a photo becomes the input of the network.
         weights_source: where the pretrained weights came from.
@@ -57,6 +68,9 @@ class CardFacts:
     seed: int
     garden: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
+    basis: str = "test"
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
 def card(facts: CardFacts) -> str:
@@ -107,7 +121,7 @@ def _front_matter(facts: CardFacts) -> str:
             "  - task:",
             "      type: image-classification",
             "    dataset:",
-            f"      name: {'drawn garden' if facts.garden else 'held-out photos'}",
+            f"      name: {'drawn garden' if facts.garden else DATA_SETS[facts.basis]}",
             f"      type: {'synthetic' if facts.garden else 'custom'}",
             "    metrics:",
             "    - type: accuracy",
@@ -127,19 +141,29 @@ def _figures(facts: CardFacts) -> str:
         "The interval is a bootstrap over the held-out photos, never narrower than Wilson's. It covers the chance of "
         "which photos were held out, not a change of place, season or camera."
     )
-    return "\n".join([f"**{sentence(facts.score)}**", "", basis, "", "| figure | value |", "|---|---|", *rows])
+    lead = f"**{sentence(facts.score)}**{BASES[facts.basis]}"
+    parts = [lead, "", basis, "", "| figure | value |", "|---|---|", *rows]
+    if measured := facts.calibration.get("test") or facts.calibration.get("val"):
+        parts += [
+            "",
+            f"Calibrated by a temperature of {facts.calibration['temperature']:.2f}, found on "
+            f"{facts.calibration['photos']} validation photos: expected calibration error on "
+            f"{'the held-out photos' if 'test' in facts.calibration else 'the same photos'} "
+            f"{100 * measured['ece_before']:.1f} % before, {100 * measured['ece_after']:.1f} % after.",
+        ]
+    return "\n".join(parts)
 
 
 def _limits(facts: CardFacts) -> str:
     limits = [
         "Not for any decision about safety: never judge from it whether a plant or mushroom may be eaten or touched, "
         "or whether it is poisonous.",
-        "It always names one of its own species, even for a stranger: a plant it was never shown, or no plant at all.",
+        _strangers(facts),
         "A probability is an estimate. Photos unlike those it was trained on (another season, growth stage, camera or "
         "background) can be named wrongly with high probability.",
     ]
-    absent = [name for name in facts.classes if facts.score and not facts.counts.get(name, {}).get("test", 0)]
-    if absent:
+    absent = [name for name in facts.classes if not facts.counts.get(name, {}).get(facts.basis, 0)]
+    if absent and facts.score and facts.basis != "folds":  # which judge a photo of each
         shown = ", ".join(_escaped(name) for name in absent)
         limits.append(f"No photo was held out of {shown}: the figures say nothing about them.")
     if facts.garden:
@@ -149,6 +173,18 @@ def _limits(facts: CardFacts) -> str:
             "and is of no use on real photos; its figures say nothing about them.",
         )
     return "\n".join(f"- {limit}" for limit in limits)
+
+
+def _strangers(facts: CardFacts) -> str:
+    if facts.unknown.get("threshold") is None:
+        return "It always names one of its own species, even for a stranger: a plant it was never shown, or no plant."
+    tested = "accepted_test" in facts.unknown
+    accepted = facts.unknown["accepted_test" if tested else "accepted_val"]
+    return (
+        "It says that a photo is unknown if that is unlike all it has learned from. The threshold accepts "
+        f"{100 * _plain(accepted):.0f} % of {'held-out' if tested else 'the validation'} photos of its own species"
+        f"{'' if tested else ', which it was chosen by'}. Species that resemble one of its own can still pass for it."
+    )
 
 
 def _species(facts: CardFacts) -> str:
