@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,20 @@ BAD = ("oak/blurred.png", "oak/dark.png", "oak/tiny.png")
 UNREADABLE = ("oak/empty.jpg", "oak/text.jpg")
 
 
+_CONVERSION = """
+import sys
+from pathlib import Path
+from leafgraft.engine.backbone import backbone
+print(backbone(Path(sys.argv[1]), Path(sys.argv[2])).network)
+print(*{"tensorflow", "keras"} & set(sys.modules))
+"""
+
+
+def conversion(weights: Path, root: Path) -> list[str]:
+    """A command that asks for ResNet50 as a file; it prints its fingerprint and what it has loaded."""
+    return [sys.executable, "-c", _CONVERSION, str(weights), str(root)]
+
+
 @dataclass(frozen=True)
 class FaultyGarden:
     """The garden of the tests with faults in it.
@@ -43,6 +59,7 @@ class FaultyGarden:
         bursts: the absolute paths of the shots, plant by plant.
         cache: of leafgraft; its bank has the features of all photos.
         weights: of ResNet50.
+        converted: what a process of its own said when it made a file of ResNet50, lines of `conversion`.
     """
 
     folder: Path
@@ -51,6 +68,7 @@ class FaultyGarden:
     bursts: list[list[str]]
     cache: Path
     weights: Path
+    converted: list[str]
 
     def photos(self) -> list[Photo]:
         """All files, scanned."""
@@ -81,9 +99,20 @@ def faulty_garden(base: Path, garden: Path, weights: Path) -> FaultyGarden:
         (folder / "oak" / "text.jpg").write_text("Die Eiche treibt im Mai aus.\n" * 20, encoding="utf-8")
         for name in ("cactus", "sunflower"):
             shutil.copytree(garden / name, place / "two" / name)
-        write_json(truth, planted | plant_bursts(place / "two", shots, 5, plants=3, shots=3))
+        planted |= plant_bursts(place / "two", shots, 5, plants=3, shots=3)
+        _leave_as_if_killed(place / "cache" / "bank" / "temporary-killed")
+        command = conversion(weights, place / "cache" / "bank")
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+        write_json(truth, planted | {"converted": said})
     planted = json.loads(truth.read_text(encoding="utf-8"))
-    bursts = planted.pop("bursts")
-    result = FaultyGarden(folder, planted, shots / "photos", bursts, place / "cache", weights)
+    bursts, said = planted.pop("bursts"), planted.pop("converted")
+    result = FaultyGarden(folder, planted, shots / "photos", bursts, place / "cache", weights, said)
     result.features([*result.photos(), *scan(result.shots)])
     return result
+
+
+def _leave_as_if_killed(folder: Path) -> None:
+    """Write what a conversion leaves that was killed on its way."""
+    folder.mkdir(parents=True)
+    (folder / "model.xml").write_text("<net name=", encoding="utf-8")
+    write_json(folder / "about.json", {"settings": "ResNet50 in OpenVINO", "shapes": [], "network": "another"})

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from leafgraft import OrderError, PlantClassifierTransferLearning, UserError
+from leafgraft import OrderError, PlantClassifierTransferLearning, UserError, bundle
+from leafgraft.bundle import Bundle
 from leafgraft.photos import centre
 from leafgraft.photos.garden import draw
 
@@ -107,9 +108,65 @@ def test_saved_and_loaded_it_answers_the_same(
     np.testing.assert_allclose(again.predict_proba(held_out[0]), walked.predict_proba(held_out[0]), atol=1e-6)
     assert again.classes == walked.classes
     assert len(again.base_model.layers) == 175
+    saved = Bundle(again.save(tmp_path / "again"), batch=4)  # with all that it knows
+    assert saved.calibration == bundle.calibration(folder) != bundle.Calibration()
+    assert saved.calibration.photos == 12
+    known = bundle.known(folder)
+    assert saved.known.paths == known.paths == ("",) * 18  # arrays lie nowhere
+    np.testing.assert_array_equal(saved.known.features, known.features)
+    np.testing.assert_array_equal(saved.known.labels, np.repeat(np.arange(3), 6))
+    answers = saved.answer(held_out[0])
+    np.testing.assert_allclose(answers.probabilities, walked.predict_proba(held_out[0]), atol=1e-5)
+    assert not answers.unknown.all()
     again.fine_tune(10)  # one can go on from there
     assert again.model is not None
     assert len(again.model.trainable_weights) == 3 * 2 + 3 * 2
+
+
+def pooled(classifier: PlantClassifierTransferLearning, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Features by Keras alone."""
+    assert classifier.model is not None
+    model = keras.Model(classifier.model.input, classifier.model.get_layer("pool").output)
+    return np.asarray(model(pixels.astype(np.float32), training=False), np.float32)
+
+
+def test_features_are_those_of_the_model_as_it_is(weights: Path, bank: Path, held_out: Pictures) -> None:
+    X, y = held_out
+    classifier = PlantClassifierTransferLearning(num_classes=3, weights=weights, bank=bank)
+    classifier.freeze_base_model()
+    first = classifier.features(X)
+    assert first.shape == (12, 2048)
+    classifier.add_custom_head()
+    np.testing.assert_allclose(first, pooled(classifier, X), atol=0.02)
+    classifier.fine_tune(10, learning_rate=1e-3)
+    classifier.train_fine_tuning(X, y, epochs=2, augment=False, verbose=0)
+    expected = pooled(classifier, X)
+    assert np.abs(expected - first).max() > 0.1
+    np.testing.assert_allclose(classifier.features(X), expected, atol=0.02)
+    classifier.fine_tune(0)  # what was known of the frozen base is no longer true
+    np.testing.assert_allclose(classifier.features(X), expected, atol=0.02)
+
+
+def test_one_pass_for_both_stages_changes_nothing_in_the_first(
+    weights: Path, bank: Path, photos: Pictures, held_out: Pictures
+) -> None:
+    def trained(unfreeze: int) -> tuple[list[dict[str, Any]], list[NDArray[np.float32]]]:
+        classifier = PlantClassifierTransferLearning(num_classes=3, weights=weights, bank=bank)
+        classifier.freeze_base_model()
+        classifier.add_custom_head()
+        classifier.compile_transfer_learning()
+        classifier.train_with_frozen_base(
+            *photos, epochs=3, validation_data=held_out, views=2, unfreeze=unfreeze, verbose=0
+        )
+        assert classifier.model is not None
+        return classifier.history, [layer.kernel.numpy() for layer in classifier.model.layers[-2:]]
+
+    (plain, plain_kernels), (ahead, ahead_kernels) = trained(0), trained(10)
+    for one, other in zip(plain, ahead, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=0.02)
+        assert other["val_loss"] == pytest.approx(one["val_loss"], rel=0.02)
+    for kernel, same in zip(plain_kernels, ahead_kernels, strict=True):
+        np.testing.assert_allclose(kernel, same, atol=2e-3)
 
 
 def test_batch_norm_stays_bit_identical_in_fine_tuning(weights: Path, bank: Path, photos: Pictures) -> None:
@@ -270,6 +327,18 @@ class TestKeywords:
         history = ready.train_with_frozen_base(photos[0], photos[1], epochs=9, callbacks=[Stop()], verbose=0)
         assert len(history.history["loss"]) == 2
         assert all(model is ready.model for model in seen)
+
+    def test_what_a_callback_saved_does_not_outlive_the_training(
+        self, ready: PlantClassifierTransferLearning, photos: Pictures, held_out: Pictures
+    ) -> None:
+        class Save(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                ready._calibration = bundle.Calibration(3.0)  # as `save` leaves it, which takes longer
+
+        ready.train_with_frozen_base(*photos, epochs=1, callbacks=[Save()], verbose=0)
+        assert ready.model is not None
+        raw = np.asarray(ready.model.predict_on_batch(held_out[0]))
+        np.testing.assert_allclose(ready.predict_proba(held_out[0]), raw, atol=1e-6)
 
     def test_callbacks_may_change_the_rate(self, ready: PlantClassifierTransferLearning, photos: Pictures) -> None:
         def halved(epoch: int, rate: float) -> float:
