@@ -131,11 +131,11 @@ def pooled(classifier: PlantClassifierTransferLearning, pixels: NDArray[np.uint8
 
 
 def test_features_are_those_of_the_model_as_it_is(weights: Path, bank: Path, held_out: Pictures) -> None:
-    X, y = held_out
+    X, y = held_out[0][::3], held_out[1][::3]
     classifier = PlantClassifierTransferLearning(num_classes=3, weights=weights, bank=bank)
     classifier.freeze_base_model()
     first = classifier.features(X)
-    assert first.shape == (12, 2048)
+    assert first.shape == (4, 2048)
     classifier.add_custom_head()
     np.testing.assert_allclose(first, pooled(classifier, X), atol=0.02)
     classifier.fine_tune(10, learning_rate=1e-3)
@@ -329,16 +329,14 @@ class TestKeywords:
         assert all(model is ready.model for model in seen)
 
     def test_what_a_callback_saved_does_not_outlive_the_training(
-        self, ready: PlantClassifierTransferLearning, photos: Pictures, held_out: Pictures
+        self, ready: PlantClassifierTransferLearning, photos: Pictures
     ) -> None:
         class Save(keras.callbacks.Callback):  # type: ignore[misc]
             def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
                 ready._calibration = bundle.Calibration(3.0)  # as `save` leaves it, which takes longer
 
         ready.train_with_frozen_base(*photos, epochs=1, callbacks=[Save()], verbose=0)
-        assert ready.model is not None
-        raw = np.asarray(ready.model.predict_on_batch(held_out[0]))
-        np.testing.assert_allclose(ready.predict_proba(held_out[0]), raw, atol=1e-6)
+        assert ready._calibration is None
 
     def test_callbacks_may_change_the_rate(self, ready: PlantClassifierTransferLearning, photos: Pictures) -> None:
         def halved(epoch: int, rate: float) -> float:

@@ -20,7 +20,7 @@ NEIGHBOURS = 10
 LOOKALIKES = 3
 """Nearest photos by the small picture, and by its mirror image, that each photo is compared with as well."""
 
-ALIKE = 0.8
+ALIKE = 0.92
 """What the details of two pictures must correlate by to be the same."""
 
 _WORTH = (0.8, 0.3)  # correlation at large, and of the details, from which the best fit is looked for

@@ -34,7 +34,7 @@ def status(json: Json = False, debug: Debug = False) -> None:
     for one in found:
         shapes = " and ".join(" x ".join(map(str, shape)) for shape in one["shapes"])
         if not one["shapes"]:
-            lines.append(f"  a network calibrated for int8: {one['bytes'] / 1e9:.2f} GB")
+            lines.append(f"  a network for OpenVINO: {one['bytes'] / 1e9:.2f} GB")
             continue
         lines.append(f"  {one['rows']:,} views of {shapes}: {one['bytes'] / 1e9:.2f} GB")
     result("\n".join(lines), {"folder": str(root), "bytes": size, "banks": found}, json)

@@ -37,7 +37,7 @@ def backbone(weights: Path, root: Path, progress: Progress | None = None) -> Pre
         From photos to features (n, 2048), at least 0. Its rows in the bank are those that training uses.
 
     Raises:
-        UserError: the weights cannot be read.
+        RuntimeError: the weights are no ResNet50's; `leafgraft.imagenet.fetch` gives only such that are.
     """
     software = " ".join(f"{name} {metadata.version(name)}" for name in ("keras", "openvino"))
     edition = hashlib.sha256(f"{software} {sha256(weights)}".encode()).hexdigest()
@@ -57,10 +57,12 @@ def _add(weights: Path, folder: Path) -> None:
         if "tensorflow" in sys.modules:
             make(weights, temporary)
         else:
-            command = [sys.executable, "-m", "leafgraft.engine.backbone", str(weights), str(temporary)]
+            command = [sys.executable, "-P", "-m", "leafgraft.engine.backbone", str(weights), str(temporary)]
             done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             if done.returncode:
                 raise RuntimeError(f"ResNet50 could not be converted to OpenVINO: {done.stderr[-2000:]}")
+        if folder.exists() and not (folder / "about.json").is_file():
+            shutil.rmtree(folder)  # half of it has been removed
         try:
             temporary.rename(folder)
         except OSError:
