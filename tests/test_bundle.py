@@ -222,19 +222,18 @@ def test_too_few_photos_set_a_temperature_but_no_threshold(tmp_path: Path, photo
     assert 0.3 < found.temperature < 3
 
 
-@pytest.mark.parametrize("failure", [ValueError("no"), KeyboardInterrupt()])
-def test_a_draft_that_fails_leaves_all_as_it_was(tmp_path: Path, failure: BaseException) -> None:
+def test_a_draft_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
     def fail() -> None:
         with bundle.drafted(tmp_path / "model", model(8), ("c", "d"), bundle.known(tmp_path / "other")):
-            raise failure
+            raise KeyboardInterrupt
 
     calibrated(tmp_path / "other")
-    with pytest.raises(type(failure)):
+    with pytest.raises(KeyboardInterrupt):
         fail()
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
     calibrated(tmp_path / "model")
     before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    with pytest.raises(type(failure)):
+    with pytest.raises(KeyboardInterrupt):
         fail()
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other"]

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from leafgraft import comparison
 from leafgraft.comparison import Comparison, Outcome
@@ -24,6 +25,7 @@ def dataset(numbers: range) -> Dataset:
     return Dataset.of_arrays(pixels, np.repeat(np.arange(2), len(numbers)), NAMES)
 
 
+@pytest.mark.slow
 def test_both_get_the_same_epochs(weights: Path) -> None:
     recipe = dataclasses.replace(CLASSIC, epochs_frozen=2, epochs_fine=0)
     result = comparison.compare(dataset(range(4)), dataset(range(50, 54)), recipe=recipe, equal="epochs")

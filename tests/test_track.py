@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import socket
 import sys
@@ -89,7 +90,7 @@ def events(folder: Path) -> Iterator[tuple[str, str, int, Any]]:
     import tensorflow as tf  # when the tracker has set it up
 
     for path in sorted((folder / "tensorboard").iterdir()):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
+        for event in tf.compat.v1.train.summary_iterator(os.fsencode(path)):
             for value in event.summary.value:
                 content = tf.make_ndarray(value.tensor).tolist()
                 yield value.metadata.plugin_data.plugin_name, value.tag, event.step, content
@@ -209,6 +210,21 @@ def test_a_parameter_too_long_for_a_store_is_cut(folder: Path, store: str) -> No
     assert len(text) == 500
     assert text.startswith("species 0, species 1, ")
     assert text.endswith("…")
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_names_that_are_no_unicode_can_be_told(name: str, tmp_path: Path, store: str) -> None:
+    run = tmp_path / "r\udcf6ses"
+    run.mkdir()
+    told = tracker(name, run)
+    told.start(RECORD | {"classes": ["r\udcf6se", "tulip"]})
+    told.finish({}, [])
+    if name == "mlflow":
+        _, kept = only_run(store)
+        assert kept.data.params["classes"] == "r?se, tulip"
+        assert kept.info.run_name == "r?ses"
+    else:
+        assert "| classes | r?se, tulip |" in next(text for view, _, _, text in events(run) if view == "text").decode()
 
 
 def test_a_store_that_is_lost_does_not_end_the_run(folder: Path, store: str, tmp_path: Path) -> None:

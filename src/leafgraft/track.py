@@ -113,7 +113,7 @@ class TensorBoard:
         """See `Tracker.start`."""
         # Taken from where it is set up; `import tensorflow` would be sorted before that.
         self._tf = importlib.import_module("leafgraft._tensorflow").tf
-        self._writer = self._tf.summary.create_file_writer(str(self._folder))
+        self._writer = self._tf.summary.create_file_writer(os.fsencode(self._folder))
         parameters, tags = _parameters(record)
         rows = [f"| {name} | {_cell(value)} |" for name, value in (parameters | tags).items()]
         self._write("text", "record", "\n".join(["| setting | value |", "|---|---|", *rows]))

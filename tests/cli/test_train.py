@@ -45,6 +45,7 @@ def three_hundred(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_three_hundred_photos_of_which_thirty_are_odd(
     leafgraft: Callable[..., Said], three_hundred: Path, weights: Path, tmp_path: Path
 ) -> None:

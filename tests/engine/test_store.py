@@ -9,7 +9,7 @@ import pytest
 
 from leafgraft import network
 from leafgraft.engine.bank import Bank, banks
-from leafgraft.engine.store import Feed, Means, Prefix, Store
+from leafgraft.engine.store import Feed, Means, Prefix, Store, held
 from leafgraft.photos import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
 
@@ -62,6 +62,20 @@ def test_rows_of_one_engine_are_not_taken_for_those_of_another(
     for engine in ("fp32", "tensorflow"):
         Store(Prefix.of(halves), Means(tmp_path, engine)).feed(data, [CENTRE])
     assert [bank["rows"] for bank in banks(tmp_path)] == [11, 11]
+
+
+def test_rows_in_memory_are_read_as_those_of_a_bank(halves: network.Halves, data: Dataset, tmp_path: Path) -> None:
+    store = Store(Prefix.of(halves), Means(tmp_path))
+    kept = store.feed(data, [0, 1], Augmentation())
+    feed = held(store.all_rows(data, [0, 1], Augmentation()), data)
+    for got, expected in zip(everything(feed), everything(kept), strict=True):
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(feed.targets, kept.targets)
+    assert feed.rows.shapes == kept.rows.shapes == ((1,),)
+    some = [(3, 1), (0, 0), (3, 1)]
+    for part, same in zip(feed.read(some, 2), kept.read(some, 2), strict=True):
+        np.testing.assert_array_equal(part[0], same[0])
 
 
 def test_all_rows_are_in_the_order_of_photos_and_views(halves: network.Halves, data: Dataset, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 
+@pytest.mark.slow
 def test_six_blocks(weights: Path, tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "examples" / "six_blocks.py"
     arguments = ["-o", str(tmp_path), "--per-species", "4", "--epochs-frozen", "3", "--epochs-fine", "1"]

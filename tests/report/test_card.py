@@ -108,6 +108,61 @@ def test_without_held_out_photos_nothing_is_claimed() -> None:
     assert section(text, "Figures").startswith("No photos were held out")
 
 
+COUNTS = {"Rosa canina": {"train": 40, "val": 10}, "Prunus spinosa": {"train": 38}}
+
+
+@pytest.mark.parametrize(
+    ("basis", "words", "data_set", "absent"),
+    [
+        ("test", "photos.**\n", "held-out photos", "Rosa canina, Prunus spinosa"),
+        ("folds", "made with all of them.\n", "cross-validated photos", ""),
+        ("val", "no others were held out.\n", "validation photos", "Prunus spinosa"),
+    ],
+)
+def test_the_figures_say_what_they_rest_on(basis: str, words: str, data_set: str, absent: str) -> None:
+    text = card(dataclasses.replace(FACTS, basis=basis, counts=COUNTS))
+    assert words in section(text, "Figures")
+    assert front_matter(text)["model-index"][0]["results"][0]["dataset"]["name"] == data_set
+    if absent:
+        assert f"No photo was held out of {absent}: the figures say nothing" in section(text, "Limits")
+    else:
+        assert "No photo was held out of" not in text
+
+
+ERRORS = {"ece_before": 0.125, "ece_after": 0.0625}
+
+
+@pytest.mark.parametrize(
+    ("calibration", "words"),
+    [
+        ({"val": {}, "test": ERRORS}, "expected calibration error on the held-out photos 12.5 % before, 6.2 % after."),
+        ({"val": ERRORS}, "expected calibration error on the same photos 12.5 % before, 6.2 % after."),
+    ],
+)
+def test_the_temperature_stands_with_what_it_did(calibration: dict[str, Any], words: str) -> None:
+    facts = dataclasses.replace(FACTS, calibration={"temperature": 0.75, "photos": 19} | calibration)
+    text = section(card(facts), "Figures")
+    assert text.endswith(f"Calibrated by a temperature of 0.75, found on 19 validation photos: {words}")
+    assert "Calibrated" not in card(FACTS)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "words"),
+    [
+        (
+            {"threshold": 2.5, "accepted_val": 0.96, "accepted_test": 0.91},
+            "91 % of held-out photos of its own species.",
+        ),
+        ({"threshold": 2.5, "accepted_val": 0.96}, "96 % of the validation photos of its own species, which it was"),
+        ({"threshold": 0.0, "accepted_val": 1.0}, "100 % of the validation photos"),
+    ],
+)
+def test_who_is_told_to_be_unknown_is_a_limit(unknown: dict[str, float], words: str) -> None:
+    text = section(card(dataclasses.replace(FACTS, unknown=unknown)), "Limits")
+    assert f"The threshold accepts {words}" in text
+    assert "even for a stranger" not in text
+
+
 def test_how_to_reproduce() -> None:
     text = section(card(FACTS), "How to reproduce")
     assert "```sh\nleafgraft train photos -o run --seed 7\n```" in text

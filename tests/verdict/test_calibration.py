@@ -117,6 +117,9 @@ def test_photos_stand_in_the_bin_of_their_probability() -> None:
     found = reliability(np.array([0, 0, 0]), shares, bins=2)
     assert found.count == (3,)
     assert found.accuracy == pytest.approx((2 / 3,))
+    halves = np.array([[0.5, 0.5], [0.75, 0.25]], np.float32)  # a bin has its upper end, not its lower
+    assert reliability(np.array([0, 0]), halves, bins=2).count == (1, 1)
+    assert reliability(np.array([0, 0]), halves, bins=4).confidence == (0.5, 0.75)
     found = reliability(np.array([0, 0, 0]), shares, bins=4)
     assert found.count == (2, 1)
     assert found.accuracy == (0.5, 1.0)
