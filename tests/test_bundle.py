@@ -57,6 +57,7 @@ def test_every_file_has_its_digest(trained_run: Path) -> None:
     assert "cactus" in (folder / "card.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_same_numbers_in_a_new_process(trained: run.Trained, trained_run: Path, tmp_path: Path) -> None:
     test = trained.found.test
     assert test is not None

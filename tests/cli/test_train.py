@@ -138,6 +138,7 @@ def plants(tmp_path: Path) -> Path:
     return tmp_path / "plants"
 
 
+@pytest.mark.slow
 def test_a_cross_validation_of_whole_plants_that_a_tracker_is_told_of(
     leafgraft: Callable[..., Said], plants: Path, weights: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def photos(garden: Path) -> Dataset:
     return Dataset.of_photos(found, ["cactus", "fern", "rose"])
 
 
+@pytest.mark.slow
 def test_int8_sees_much_the_same_and_serves_other_splits(photos: Dataset, weights: Path, tmp_path: Path) -> None:
     base = network.resnet50()
     imagenet.load_into(base, weights)
