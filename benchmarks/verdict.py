@@ -66,10 +66,7 @@ def _strangers(trained: Any, run: Path, photos: Path) -> dict[str, Any]:
     others = [path for folder in sorted(photos.iterdir()) if folder.name not in bundle.classes
               for path in sorted(folder.iterdir())]  # fmt: skip
     sides = {"known": trained.found.test, "val": trained.found.val}
-    seen = {
-        name: stacked(bundle.raw(data.canvas(i) for i in range(len(data))), len(bundle.classes))
-        for name, data in sides.items()
-    }
+    seen = {name: bundle.seen(data) for name, data in sides.items()}
     for name, pictures in (
         ("other species", map(load_canvas, others)), ("no plants", non_plants()), ("noise", noise())
     ):  # fmt: skip
@@ -173,9 +170,7 @@ def _garden() -> dict[str, Any]:
         trained = _trained(garden, folder / "run", None, 0)
         bundle = Bundle(folder / "run", batch=8)
         paths = sorted(path for path in strangers.rglob("*") if path.suffix in (".jpg", ".png"))
-        count = len(bundle.classes)
-        sides = {"known": trained.found.test, "val": trained.found.val}
-        seen = {k: stacked(bundle.raw(d.canvas(i) for i in range(len(d))), count) for k, d in sides.items()}
-        seen["strangers"] = stacked(bundle.raw(map(load_canvas, paths)), count)
+        seen = {name: bundle.seen(data) for name, data in (("known", trained.found.test), ("val", trained.found.val))}
+        seen["strangers"] = stacked(bundle.raw(map(load_canvas, paths)), len(bundle.classes))
         strange = {side: bundle.judged(*raw).strangeness for side, raw in seen.items()}
         return _separation(strange["known"], strange["val"], strange["strangers"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import json
 import subprocess
 import sys
 import threading
@@ -31,6 +33,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
     )
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The lines of a CSV."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def content(path: Path) -> dict[str, Any]:
+    """What a JSON file holds."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(result, dict)
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from conftest import SPECIES
+from conftest import SPECIES, content, rows
 from leafgraft import PlantClassifierTransferLearning, run
 from leafgraft.bundle import Bundle, Calibration, stacked
 from leafgraft.evaluation import Evaluated, evaluated
@@ -23,17 +20,6 @@ from leafgraft.recipes import QUICK
 from leafgraft.records import record_of
 from leafgraft.verdict.calibration import temperature, tempered
 from leafgraft.verdict.metrics import score
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def content(path: Path) -> dict[str, Any]:
-    result = json.loads(path.read_text(encoding="utf-8"))
-    assert isinstance(result, dict)
-    return result
 
 
 def sections(page: Path) -> list[str]:

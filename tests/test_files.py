@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leafgraft.files import FORMULA, guarded, whole, write_csv, write_json, write_text
+from leafgraft.files import FORMULA, guarded, whole, whole_folder, write_csv, write_json, write_text
 from leafgraft.photos.manifest import read_manifest, write_manifest
 from leafgraft.photos.photo import Photo
 
@@ -91,3 +91,21 @@ def test_a_name_that_is_no_unicode_survives_in_json(tmp_path: Path) -> None:
     name = os.fsdecode(b"r\xf6se")
     write_json(tmp_path / "a.json", {"folder": name})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"folder": name}
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "parent" / "folder"
+    with pytest.raises(FileNotFoundError), whole_folder(place, "sign") as folder:
+        (folder / "no such folder" / "sign").touch()
+    assert list(place.parent.iterdir()) == []
+    with whole_folder(place, "sign") as folder:
+        (folder / "sign").write_text("first", encoding="utf-8")
+        assert not place.exists()
+    with whole_folder(place, "sign") as folder:  # as another process would have made it meanwhile
+        (folder / "sign").write_text("second", encoding="utf-8")
+    assert (place / "sign").read_text(encoding="utf-8") == "first"
+    (place / "sign").rename(place / "rest")
+    with whole_folder(place, "sign") as folder:
+        (folder / "sign").write_text("third", encoding="utf-8")
+    assert [path.name for path in place.iterdir()] == ["sign"]
+    assert list(place.parent.iterdir()) == [place]

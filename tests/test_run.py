@@ -1,29 +1,16 @@
 from __future__ import annotations
 
-import csv
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from conftest import SHORT
+from conftest import SHORT, content, rows
 from leafgraft import run
 from leafgraft.errors import UserError
 from leafgraft.photos import read_manifest, scan
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def content(path: Path) -> dict[str, Any]:
-    result = json.loads(path.read_text(encoding="utf-8"))
-    assert isinstance(result, dict)
-    return result
 
 
 def test_a_run_leaves_these_files_and_no_others(trained_run: Path) -> None:

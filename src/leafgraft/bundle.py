@@ -25,11 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.engine.prefix import OpenVINO, convert
+from leafgraft.engine.prefix import BATCH, OpenVINO, convert
 from leafgraft.errors import UserError
 from leafgraft.files import sha256, write_json, write_text
 from leafgraft.machine import release_memory
+from leafgraft.photos.dataset import Dataset
 from leafgraft.photos.decode import centre
+from leafgraft.progress import Progress
 from leafgraft.verdict.calibration import temperature, tempered
 from leafgraft.verdict.unknown import FEWEST, Known, Strangers
 
@@ -45,8 +47,6 @@ FORMAT = 2
 
 TOLERANCE = 1e-4
 """Largest difference in a probability between the files of a bundle; in float32 it is about 1e-6."""
-
-BATCH = 4  # photos a request where there are many
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,23 @@ class Answering:
         for shares, features in self._engine.run(centre(canvas) for canvas in canvases):
             yield shares.copy(), features.copy()
 
-    def stream(self, canvases: Iterable[NDArray[np.uint8]]) -> Iterator[Answers]:
-        """Answer to photos, some at a time, in their order.
+    def seen(self, data: Dataset, progress: Progress | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the network makes of labelled photos: see `stacked`.
 
         Args:
-            canvases: as from `leafgraft.photos.load_canvas`.
+            data: the photos.
+            progress: told how many are done.
         """
-        for shares, features in self.raw(canvases):
-            yield self.judged(shares, features)
+
+        def told() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+            done = 0
+            for part in self.raw(data.canvas(position) for position in range(len(data))):
+                done += len(part[0])
+                if progress:
+                    progress("Looking at the photos held out", done, len(data))
+                yield part
+
+        return stacked(told(), len(self.classes))
 
     def answer(self, canvases: Iterable[NDArray[np.uint8]]) -> Answers:
         """Answer to photos, all at once.
@@ -139,7 +148,7 @@ class Answering:
 def stacked(
     parts: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]], classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Put the parts of `Answering.raw` together: float32 (n, classes) and (n, features)."""
+    """Put the parts of `Answering.raw` together: float32 (n, classes) and (n, 2048)."""
     found = list(parts)
     if not found:
         return np.zeros((0, classes), np.float32), np.zeros((0, 1), np.float32)

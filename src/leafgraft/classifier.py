@@ -609,7 +609,7 @@ class PlantClassifierTransferLearning:
         with self.drafted(path, progress=progress) as draft:
             draft.card = card
             if self._watched is not None and self._calibration is None:
-                draft.calibrate(*self.seen(draft, self._watched, progress), self._watched.labels)
+                draft.calibrate(*draft.seen(self._watched, progress), self._watched.labels)
         return Path(path)
 
     @contextmanager
@@ -625,19 +625,6 @@ class PlantClassifierTransferLearning:
             draft.calibration = self._calibration or draft.calibration
             yield draft
         self._calibration = draft.calibration
-
-    @staticmethod
-    def seen(
-        draft: Draft, data: Dataset, progress: Progress | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What the files of a classifier make of photos: raw probabilities (n, classes) and features (n, 2048)."""
-        shares, features = [], []
-        for some, rows in draft.raw(data.canvas(position) for position in range(len(data))):
-            shares.append(some)
-            features.append(rows)
-            if progress:
-                progress("Looking at the photos held out", sum(map(len, shares)), len(data))
-        return np.concatenate(shares), np.concatenate(features)
 
     @classmethod
     def load(cls, path: str | Path, **settings: Any) -> PlantClassifierTransferLearning:

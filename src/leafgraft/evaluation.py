@@ -75,7 +75,7 @@ def evaluated(
     with classifier.drafted(folder / "model", progress=progress) as draft:
         clock.seconds["save"] = round(time.perf_counter() - start, 3)
         with clock("evaluate"):
-            sides = _sides(classifier, draft, found, folds, progress)
+            sides = _sides(draft, found, folds, progress)
         metrics = _metrics(sides, draft, folds)
         write_csv(folder / "predictions.csv", PREDICTIONS, _lines(sides, found.classes))
         if folds is not None:
@@ -99,19 +99,13 @@ def evaluated(
     return Evaluated(metrics, None if tested is None else tested.probabilities, facts)
 
 
-def _sides(
-    classifier: PlantClassifierTransferLearning,
-    draft: Draft,
-    found: Gathered,
-    folds: Folds | None,
-    progress: Progress | None,
-) -> list[Measured]:
+def _sides(draft: Draft, found: Gathered, folds: Folds | None, progress: Progress | None) -> list[Measured]:
     """Calibrate on the validation photos, then answer to all that were held out; what counts most comes first."""
     sides = []
     raw = {}
     for name, data in (("val", found.val), ("test", found.test)):
         if data is not None:
-            raw[name] = classifier.seen(draft, data, progress)
+            raw[name] = draft.seen(data, progress)
     if found.val is not None:
         draft.calibrate(*raw["val"], found.val.labels)
     for name, data in (("test", found.test), ("val", found.val)):

@@ -6,6 +6,8 @@ import csv
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +33,35 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, sign: str) -> Iterator[Path]:
+    """Let the block fill a folder under a temporary name beside ``path``, and rename it at the end.
+
+    If another process was first, its folder stays: whoever makes it, its content is as good. If the block fails,
+    nothing is left.
+
+    Args:
+        path: the folder.
+        sign: the file in it without which it is not whole; what is there without it is replaced.
+
+    Yields:
+        The temporary folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix="temporary-", dir=path.parent))
+    try:
+        yield temporary
+        if path.exists() and not (path / sign).is_file():
+            shutil.rmtree(path)  # half of it has been removed
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not (path / sign).is_file():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

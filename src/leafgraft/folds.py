@@ -58,18 +58,13 @@ def cross_validated(found: Gathered, settings: Settings, weights: Path, watch: W
         UserError: a species has fewer groups of photos than there are folds, or too few to train and validate on
             outside of one.
     """
-    from leafgraft.classifier import PlantClassifierTransferLearning
-
     photos = [photo for photo in found.photos if photo.split in ("train", "val")]
     data = Dataset.of_photos(photos, found.classes)
     probabilities = np.zeros((len(data), len(data.classes)), np.float32)
     rows, judged = [], list(photos)
     folds = _folds(data, settings.folds, settings.seed, validated=settings.val_fraction > 0)
     for number, (inside, outside) in enumerate(folds, start=1):
-        classifier = PlantClassifierTransferLearning(
-            len(data.classes), weights=weights, class_names=data.classes, seed=settings.seed, bank=settings.bank,
-            bank_gb=settings.bank_gb, engine=settings.engine,
-        )  # fmt: skip
+        classifier = settings.classifier(data.classes, weights)
         rest, val = data.subset(inside), None
         if settings.val_fraction:
             rest, val = rest.divide(settings.val_fraction, settings.seed)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leafgraft.errors import UserError
 from leafgraft.photos import Photo, scan
@@ -13,6 +14,9 @@ from leafgraft.photos.dataset import Dataset
 from leafgraft.photos.split import split
 from leafgraft.progress import Progress
 from leafgraft.recipes import Recipe, Views
+
+if TYPE_CHECKING:
+    from leafgraft.classifier import PlantClassifierTransferLearning
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,15 @@ class Settings:
     group_by: str | None = None
     folds: int = 0
     track: str | None = None
+
+    def classifier(self, classes: Sequence[str], weights: Path) -> PlantClassifierTransferLearning:
+        """A new classifier for some species, from a file with ImageNet weights."""
+        from leafgraft.classifier import PlantClassifierTransferLearning
+
+        return PlantClassifierTransferLearning(
+            len(classes), weights=weights, class_names=classes, seed=self.seed, bank=self.bank, bank_gb=self.bank_gb,
+            engine=self.engine,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 
 from leafgraft import imagenet
 from leafgraft.audit.examine import Audit, brief, examine
+from leafgraft.engine.backbone import pooled
+from leafgraft.engine.store import Means
 from leafgraft.errors import UserError
 from leafgraft.evaluation import evaluated
 from leafgraft.files import write_csv, write_json, write_text
@@ -34,7 +36,7 @@ from leafgraft.folds import cross_validated
 from leafgraft.gathering import Gathered, Settings, described, divided, gather, require_new, scanned
 from leafgraft.machine import Clock
 from leafgraft.photos import Photo, write_manifest
-from leafgraft.photos.dataset import CENTRE, Dataset
+from leafgraft.photos.dataset import Dataset
 from leafgraft.progress import NOBODY, Progress, Watch, under_way
 from leafgraft.records import record_of
 from leafgraft.report import plots
@@ -137,13 +139,8 @@ def compare(
 
 def _looked(begun: _Begun, data: Dataset, progress: Progress | None) -> NDArray[np.float32]:
     """Features from the user's own bank: the one whose filling is timed must begin empty."""
-    from leafgraft.engine.backbone import backbone
-    from leafgraft.engine.store import Means, Store
-
     root = begun.settings.bank or imagenet.cache_dir() / "bank"
-    means = Means(root, begun.settings.engine, begun.settings.bank_gb, progress)
-    rows: NDArray[np.float32] = Store(backbone(begun.weights, root, progress), means).all_rows(data, [CENTRE])[:, 0]
-    return rows
+    return pooled(begun.weights, data, Means(root, begun.settings.engine, begun.settings.bank_gb, progress))
 
 
 @dataclass
@@ -196,19 +193,10 @@ def _classifier(begun: _Begun, watch: Watch) -> PlantClassifierTransferLearning:
     settings, clock = begun.settings, begun.clock
     with clock("tensorflow"), under_way(watch.progress, "Loading TensorFlow"):
         from leafgraft._tensorflow import deterministic
-        from leafgraft.classifier import PlantClassifierTransferLearning
     if settings.deterministic:
         deterministic()
     with clock("build"), under_way(watch.progress, "Building the network"):
-        return PlantClassifierTransferLearning(
-            len(begun.found.classes),
-            weights=begun.weights,
-            class_names=begun.found.classes,
-            seed=settings.seed,
-            bank=settings.bank,
-            bank_gb=settings.bank_gb,
-            engine=settings.engine,
-        )
+        return settings.classifier(begun.found.classes, begun.weights)
 
 
 def _audited(begun: _Begun, watch: Watch, features: Callable[[Dataset], NDArray[np.float32]]) -> Audit | None:

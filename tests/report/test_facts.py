@@ -38,7 +38,7 @@ def measured(trained: run.Trained, draft: Draft, name: str, *, wrong: bool = Fal
     """What the classifier says of a side; if ``wrong``, each answer is moved to the next species."""
     data = {"val": trained.found.val, "test": trained.found.test}[name]
     assert data is not None
-    shares, features = trained.classifier.seen(draft, data)
+    shares, features = draft.seen(data)
     answers = draft.judged(np.roll(shares, 1, axis=1) if wrong else shares, features)
     return Measured(name, data, trained.found.side(name), answers.probabilities, shares, answers.unknown, features)
 

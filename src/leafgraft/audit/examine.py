@@ -217,7 +217,7 @@ def examine(
     rows = rooted(features)
     n = len(usable)
     with under_way(progress, "Comparing the photos"):
-        copies = _copies(rows, seen.grey, [photo.sha256 for photo in usable])
+        copies = _same_picture(rows, seen.grey, [photo.sha256 for photo in usable])
         in_a_row = bursts(rows, labels, [photo.path for photo in usable], seen.taken)
         given = _members([photo.group or photo.sha256 for photo in usable])
         together = linked(as_pairs(np.concatenate([copies, in_a_row, given])), n)
@@ -252,7 +252,7 @@ def examine(
     )
 
 
-def _copies(rows: NDArray[np.float32], grey: NDArray[np.uint8], digests: Sequence[str]) -> Pairs:
+def _same_picture(rows: NDArray[np.float32], grey: NDArray[np.uint8], digests: Sequence[str]) -> Pairs:
     """Pairs of the same picture. Of files with the same bytes one is compared: eleven would see none but each other."""
     once = np.sort(np.unique(digests, return_index=True)[1])
     near = once[near_duplicates(rows[once], grey[once])]

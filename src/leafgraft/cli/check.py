@@ -7,20 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from leafgraft import imagenet
 from leafgraft.audit.examine import Audit, examine
 from leafgraft.cli.screen import Debug, Json, Weights, bars, result, say
-from leafgraft.cli.train import BankGb, GroupBy, Source
-from leafgraft.engine.backbone import backbone
-from leafgraft.engine.prefix import ENGINES, choose
-from leafgraft.engine.store import Means, Store
+from leafgraft.cli.train import BankGb, GroupBy, Precision, Source
+from leafgraft.engine.backbone import pooled
+from leafgraft.engine.prefix import choose
+from leafgraft.engine.store import Means
 from leafgraft.errors import UserError
 from leafgraft.files import write_text
 from leafgraft.photos import scan, write_manifest
-from leafgraft.photos.dataset import CENTRE, Dataset
+from leafgraft.photos.dataset import Dataset
 from leafgraft.report.findings import sections
 from leafgraft.report.page import Section, audit_page
 
@@ -37,7 +36,7 @@ def check(
         typer.Option("--fix", metavar="CSV", help="Write a list without what is surely wrong."),
     ] = None,
     group_by: GroupBy = None,
-    precision: Annotated[str, typer.Option("--precision", help=f"One of: {', '.join(ENGINES)}.")] = "auto",
+    precision: Precision = "auto",
     bank_gb: BankGb = None,
     weights: Weights = None,
     json: Json = False,
@@ -70,10 +69,8 @@ def check(
         found = scan(photos, fewest=1, group_by=group_by, progress=partial(progress, "Reading the photos"))
         usable = [photo for photo in found if not photo.problem]
         file = imagenet.fetch(weights, progress=progress)
-        root = imagenet.cache_dir() / "bank"
         data = Dataset.of_photos(usable, sorted({photo.label for photo in usable}))
-        store = Store(backbone(file, root, progress), Means(root, precision, bank_gb, progress))
-        features = store.all_rows(data, [CENTRE])[:, 0].astype(np.float32)
+        features = pooled(file, data, Means(imagenet.cache_dir() / "bank", precision, bank_gb, progress))
         audit = examine(found, features, progress=progress)
     if fix is not None:
         cleaned = audit.cleaned()

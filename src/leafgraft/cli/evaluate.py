@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from leafgraft.bundle import BATCH, Bundle, find
+from leafgraft.bundle import Bundle, find
 from leafgraft.cli.screen import Debug, Json, bars, result, say
+from leafgraft.engine.prefix import BATCH
 from leafgraft.errors import UserError
 from leafgraft.photos import Photo, read_manifest, scan
 from leafgraft.photos.dataset import Dataset

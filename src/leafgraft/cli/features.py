@@ -10,14 +10,14 @@ import typer
 
 from leafgraft import imagenet
 from leafgraft.cli.screen import Debug, Json, Weights, bars, result, say
-from leafgraft.cli.train import BankGb, Source
-from leafgraft.engine.backbone import backbone
-from leafgraft.engine.prefix import ENGINES, choose
-from leafgraft.engine.store import Means, Store
+from leafgraft.cli.train import BankGb, Precision, Source
+from leafgraft.engine.backbone import pooled
+from leafgraft.engine.prefix import choose
+from leafgraft.engine.store import Means
 from leafgraft.errors import UserError
 from leafgraft.files import whole
 from leafgraft.photos import scan
-from leafgraft.photos.dataset import CENTRE, Dataset
+from leafgraft.photos.dataset import Dataset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def features(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="A file to write, ending in .npz or .parquet.")
     ],
-    precision: Annotated[str, typer.Option("--precision", help=f"One of: {', '.join(ENGINES)}.")] = "auto",
+    precision: Precision = "auto",
     bank_gb: BankGb = None,
     weights: Weights = None,
     json: Json = False,
@@ -66,9 +66,7 @@ def features(
         choice = choose(precision)
         say(choice.sentence)
         data = Dataset.of_photos(usable, sorted({photo.label for photo in usable}))
-        root = imagenet.cache_dir() / "bank"
-        store = Store(backbone(file, root, progress), Means(root, precision, bank_gb, progress))
-        rows = store.all_rows(data, [CENTRE])[:, 0]
+        rows = pooled(file, data, Means(imagenet.cache_dir() / "bank", precision, bank_gb, progress))
     paths = [photo.path.absolute().as_posix() for photo in usable]
     _write(output, paths, [photo.label for photo in usable], rows)
     text = f"{output}: {len(paths):,} photos, 2,048 features each, computed in {choice.name}"

@@ -40,6 +40,7 @@ Unfreeze = Annotated[
 Engine = Annotated[
     str, typer.Option("--engine", help=f"What computes the frozen layers; one of: {', '.join(ENGINES)}.")
 ]
+Precision = Annotated[str, typer.Option("--precision", help=f"One of: {', '.join(ENGINES)}.")]
 BankGb = Annotated[
     float | None,
     typer.Option("--bank-gb", help="GB of disk for all that frozen layers computed; half of what is free.", min=0.0),

@@ -8,21 +8,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from leafgraft import imagenet
 from leafgraft.engine.prefix import fingerprint
-from leafgraft.engine.store import Prefix
-from leafgraft.files import sha256, write_json
+from leafgraft.engine.store import Means, Prefix, Store
+from leafgraft.files import sha256, whole_folder, write_json
+from leafgraft.photos.dataset import CENTRE, Dataset
 from leafgraft.progress import Progress, under_way
 
 FEATURES = 2048
+
+
+def pooled(weights: Path, data: Dataset, means: Means) -> NDArray[np.float32]:
+    """What ResNet50 makes of the centre crop of each photo, by way of the bank.
+
+    Args:
+        weights: a file with ResNet50's ImageNet weights.
+        data: the photos.
+        means: what it is computed with.
+
+    Returns:
+        float32 (n, 2048), at least 0.
+    """
+    rows: NDArray[np.float32] = Store(backbone(weights, means.bank, means.progress), means).all_rows(data, [CENTRE])
+    return rows[:, 0]
 
 
 def backbone(weights: Path, root: Path, progress: Progress | None = None) -> Prefix:
@@ -50,10 +67,8 @@ def backbone(weights: Path, root: Path, progress: Progress | None = None) -> Pre
 
 
 def _add(weights: Path, folder: Path) -> None:
-    """Let a folder have the files, whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix="temporary-", dir=folder.parent))
-    try:
+    """Let a folder have the files."""
+    with whole_folder(folder, "about.json") as temporary:
         if "tensorflow" in sys.modules:
             make(weights, temporary)
         else:
@@ -61,15 +76,6 @@ def _add(weights: Path, folder: Path) -> None:
             done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             if done.returncode:
                 raise RuntimeError(f"ResNet50 could not be converted to OpenVINO: {done.stderr[-2000:]}")
-        if folder.exists() and not (folder / "about.json").is_file():
-            shutil.rmtree(folder)  # half of it has been removed
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / "about.json").is_file():  # else another process was first; its work is as good
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make(weights: Path, folder: Path) -> None:

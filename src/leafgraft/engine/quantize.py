@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.files import write_json
+from leafgraft.files import whole_folder, write_json
 
 PHOTOS = 128
 """Photos to calibrate on, at most: 21 s on two cores (``docs/performance.md``)."""
@@ -59,22 +57,13 @@ def quantized(
     used = [key for key, _ in chosen]
     edition = hashlib.sha256(" ".join([metadata.version("nncf"), *used]).encode()).hexdigest()
     folder = root / f"{beginning}{edition[:16]}"
-    root.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix="temporary-", dir=root))
-    try:
+    with whole_folder(folder, "about.json") as temporary:
         model = convert()
         if isinstance(model, Path):
             model = ov.Core().read_model(model)
         model = _quantize(model, [crop(position)[None] for _, position in chosen])
         ov.save_model(model, temporary / "model.xml", compress_to_fp16=False)
         write_json(temporary / "about.json", {"settings": "int8 network", "shapes": [], "photos": used})
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / "model.xml").exists():  # else another process was first; its work is as good
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

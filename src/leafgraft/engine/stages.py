@@ -122,7 +122,6 @@ def fit(
         Keras' record of the epochs.
     """
     halves = cut(model)
-    store = Store(Prefix.of(halves), means)
     fresh = views == "fresh"
     numbers = [CENTRE] if augmentation is None else list(range(epochs if fresh else int(views)))
     if unfreeze and not fresh:
@@ -131,6 +130,7 @@ def fit(
         crops = None if validation is None else through(model, means, validation, [CENTRE], ranges, unfreeze)
         watched = None if validation is None or crops is None else held(crops, validation)
     else:
+        store = Store(Prefix.of(halves), means)
         feed = store.feed(data, numbers, augmentation, keep=augmentation is None or not fresh)
         watched = None if validation is None else store.feed(validation, [CENTRE])
         store.rest(feed, *([watched] if watched else []))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.report.plots import FONT, INK, SMALL, WIDTH, _figure, _save, _short, _tile, _wrapped
+from leafgraft.report.plots import FONT, INK, SMALL, WIDTH, new_figure, save, short_name, tile, wrapped
 from leafgraft.verdict.explain import overlay
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ def explanation(
     """
     name, probability = answer
     shown, chance = (name, "") if species is None else (species[0], f" ({100 * species[1]:.1f} %)")
-    title = _wrapped(f"What speaks for {_short(shown)}{chance}", 44)
+    title = wrapped(f"What speaks for {short_name(shown)}{chance}", 44)
     panels = PANELS + LINE * title.count("\n")
     columns = max(len(neighbours), FEWEST_COLUMNS)
     row = WIDTH / columns + 0.9 if neighbours else 0.0  # inches: a tile, its caption and the title of the row
-    whole = _figure(WIDTH, panels + row)
+    whole = new_figure(WIDTH, panels + row)
     above: FigureBase = whole
     if neighbours:
         places = whole.add_gridspec(2, 1, height_ratios=[panels, row])
         above = whole.add_subfigure(places[0])
         _row(whole.add_subfigure(places[1]), neighbours, columns)
-    headline = f"{_short(name)}, {100 * probability:.1f} %"
+    headline = f"{short_name(name)}, {100 * probability:.1f} %"
     above.suptitle(headline, fontsize=FONT + 5, weight="bold", color=INK, parse_math=False)
     (left, right), (beneath, scale) = above.subplots(2, 2, height_ratios=[1, 0.03])
     beneath.set_axis_off()
@@ -73,7 +73,7 @@ def explanation(
     else:
         scale.set_axis_off()
         right.set_xlabel("Nothing in this photo does.", fontsize=FONT, color=INK)
-    return _save(whole, path)
+    return save(whole, path)
 
 
 def _show(axes: Axes, pixels: NDArray[np.uint8], anchor: Literal["N", "S"]) -> None:
@@ -101,5 +101,5 @@ def _row(figure: FigureBase, neighbours: Sequence[Neighbour], columns: int) -> N
     figure.suptitle("most like these, from which it has learned", fontsize=FONT + 1, color=INK)
     characters = int(12 * WIDTH / columns)
     for axes, (picture, text) in zip(figure.subplots(1, len(neighbours), squeeze=False)[0], neighbours, strict=True):
-        _show(axes, _tile(picture), "N")
-        axes.set_xlabel(_wrapped(_short(text), characters), fontsize=SMALL, color=INK, parse_math=False)
+        _show(axes, tile(picture), "N")
+        axes.set_xlabel(wrapped(short_name(text), characters), fontsize=SMALL, color=INK, parse_math=False)

@@ -6,7 +6,6 @@ those of Okabe and Ito (Color Universal Design, 2008), which people with any kin
 
 from __future__ import annotations
 
-import math
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from leafgraft.files import whole
+from leafgraft.report.svg import number
 from leafgraft.verdict.compare import Curve
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ def curves(history: Sequence[Mapping[str, object]], path: Path) -> Path:
     """
     if not history:
         raise ValueError("There is no epoch to draw.")
-    figure = _figure(WIDTH, 4.2)
-    epochs = [_number(row.get("epoch")) for row in history]
+    figure = new_figure(WIDTH, 4.2)
+    epochs = [number(row.get("epoch")) for row in history]
     stages = [str(row.get("stage", "")) for row in history]
     fine = stages.index("fine") if "fine" in stages else 0
     for position, (key, title, scale) in enumerate((("accuracy", "Accuracy (%)", 100.0), ("loss", "Loss", 1.0))):
         axes = figure.add_subplot(1, 2, position + 1)
         for column, label, colour, marker in ((key, "training", BLUE, "o"), (f"val_{key}", "held out", ORANGE, "s")):
-            values = np.array([scale * _number(row.get(column)) for row in history])
+            values = np.array([scale * number(row.get(column)) for row in history])
             if np.isfinite(values).any():
                 axes.plot(epochs, values, color=colour, marker=marker, markersize=4, linewidth=2, label=label)
                 if key == "loss":
@@ -90,7 +90,7 @@ def curves(history: Sequence[Mapping[str, object]], path: Path) -> Path:
             _note(axes, start, "probe" if stages[0] == "probe" else "head alone", "right")
             _note(axes, start, "fine-tuning", "left")
         axes.legend(frameon=False, fontsize=FONT, loc="best")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], path: Path) -> Path:
@@ -113,13 +113,13 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], path: Path) -> P
     k = len(classes)
     if counts.shape != (k, k) or k == 0:
         raise ValueError(f"A confusion matrix of {k} species has the shape ({k}, {k}), not {counts.shape}.")
-    names = [_short(name) for name in classes]
+    names = [short_name(name) for name in classes]
     numbered = k <= NUMBERED_CLASSES
     cell = min(max(0.42, 5.0 / k), 0.9) if numbered else 0.19  # inches
     font = FONT if numbered else 8
     margin = 0.6 + 0.09 * font / FONT * max(map(len, names))  # inches that the names take
     side = k * cell + margin
-    figure = _figure(max(side, 5.2), side + 0.9)
+    figure = new_figure(max(side, 5.2), side + 0.9)
     axes = figure.add_subplot()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(_two_hues(share), interpolation="nearest")
@@ -155,7 +155,7 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], path: Path) -> P
     keys = [Patch(color=BLUE, label="right"), Patch(color=ORANGE, label="mistaken (the deeper, the larger its share)")]
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.4}
     axes.legend(handles=keys, ncols=2, frameon=False, fontsize=SMALL, handlelength=1, borderpad=0, **place)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def comparison(lines: Sequence[Curve], path: Path, sentence: str = "") -> Path:
@@ -171,7 +171,7 @@ def comparison(lines: Sequence[Curve], path: Path, sentence: str = "") -> Path:
     """
     if not lines or not all(len(line.epochs) for line in lines):
         raise ValueError("A comparison needs at least one curve, and each curve at least one epoch.")
-    figure = _figure(WIDTH, 4.9)
+    figure = new_figure(WIDTH, 4.9)
     minutes = max(line.seconds[-1] for line in lines) > 600
     for position in range(2):
         axes = figure.add_subplot(1, 2, position + 1)
@@ -180,7 +180,9 @@ def comparison(lines: Sequence[Curve], path: Path, sentence: str = "") -> Path:
             x = list(line.epochs) if position else [second / (60 if minutes else 1) for second in line.seconds]
             y = [100 * value for value in line.accuracy]
             # A leading underscore would hide a name from the legend.
-            axes.plot(x, y, color=colour, marker=marker, markersize=4, linewidth=2, label=_short(line.name).lstrip("_"))
+            axes.plot(
+                x, y, color=colour, marker=marker, markersize=4, linewidth=2, label=short_name(line.name).lstrip("_")
+            )
             ends.append((x[-1], y[-1], colour))
         _style(axes, "Epoch" if position else f"Training time ({'minutes' if minutes else 'seconds'})", "Accuracy (%)")
         if position:
@@ -197,8 +199,8 @@ def comparison(lines: Sequence[Curve], path: Path, sentence: str = "") -> Path:
     for text in legend.get_texts():
         text.set_parse_math(False)
     if sentence:
-        figure.suptitle(_wrapped(sentence, 100), fontsize=FONT + 1, color=INK, parse_math=False)
-    return _save(figure, path)
+        figure.suptitle(wrapped(sentence, 100), fontsize=FONT + 1, color=INK, parse_math=False)
+    return save(figure, path)
 
 
 def sample_prediction(
@@ -226,7 +228,7 @@ def sample_prediction(
     if shares.shape != (len(classes),) or not len(classes):
         raise ValueError(f"{len(classes)} species need as many probabilities, not an array of shape {shares.shape}.")
     order = np.argsort(-shares, kind="stable")[:top]
-    figure = _figure(WIDTH, 4.4)
+    figure = new_figure(WIDTH, 4.4)
     photo, bars = figure.subplots(1, 2, width_ratios=[1, 1.15])
     photo.imshow(pixels)
     photo.set_axis_off()
@@ -234,7 +236,7 @@ def sample_prediction(
     colours = [BLUE, *[GREY] * (len(order) - 1)]
     bars.barh(rows, 100 * shares[order], height=0.34, color=colours)
     for row, index in enumerate(order):
-        name, bold = _short(classes[index]), "bold" if row == 0 else "normal"
+        name, bold = short_name(classes[index]), "bold" if row == 0 else "normal"
         mark = "  (the true species)" if truth == classes[index] else ""
         bars.text(0, row - 0.26, name + mark, va="bottom", fontsize=FONT + 1, color=INK, weight=bold, parse_math=False)
         value = f"{100 * shares[index]:.1f} %"
@@ -248,8 +250,8 @@ def sample_prediction(
     bars.spines["bottom"].set_bounds(0, 100)
     bars.grid(visible=False)
     if truth is not None and truth not in [classes[index] for index in order]:
-        figure.suptitle(f"True species: {_short(truth)}", fontsize=FONT + 1, color=INK, parse_math=False)
-    return _save(figure, path)
+        figure.suptitle(f"True species: {short_name(truth)}", fontsize=FONT + 1, color=INK, parse_math=False)
+    return save(figure, path)
 
 
 def contact_sheet(images: Mapping[str, Sequence[NDArray[np.uint8]]], path: Path) -> Path:
@@ -271,10 +273,10 @@ def contact_sheet(images: Mapping[str, Sequence[NDArray[np.uint8]]], path: Path)
     for row, pictures in enumerate(images.values()):
         for column, picture in enumerate(pictures):
             top, left = row * step, column * step
-            sheet[top : top + TILE, left : left + TILE] = _tile(picture)
-    names = [_wrapped(_short(name), 24) for name in images]
+            sheet[top : top + TILE, left : left + TILE] = tile(picture)
+    names = [wrapped(short_name(name), 24) for name in images]
     margin = 0.4 + 0.085 * max(len(line) for name in names for line in name.split("\n"))
-    figure = _figure(sheet.shape[1] / DPI + margin, sheet.shape[0] / DPI + 0.3)
+    figure = new_figure(sheet.shape[1] / DPI + margin, sheet.shape[0] / DPI + 0.3)
     axes = figure.add_subplot()
     axes.imshow(sheet)
     axes.set_xticks([])
@@ -282,10 +284,11 @@ def contact_sheet(images: Mapping[str, Sequence[NDArray[np.uint8]]], path: Path)
     axes.set_yticks(middles, labels=names, fontsize=FONT, parse_math=False)
     axes.tick_params(length=0, labelcolor=INK)
     axes.spines[:].set_visible(False)
-    return _save(figure, path)
+    return save(figure, path)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of some inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -340,7 +343,7 @@ def _two_hues(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return mixed
 
 
-def _tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The middle square of a picture, shape (TILE, TILE, 3)."""
     from PIL import Image, ImageOps
 
@@ -348,12 +351,7 @@ def _tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.fit(image, (TILE, TILE), Image.Resampling.LANCZOS), dtype=np.uint8)
 
 
-def _number(value: object) -> float:
-    """A cell of the history; NaN, which leaves a gap in the line, where it is empty."""
-    return math.nan if value is None or value == "" else float(str(value))
-
-
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """A name that fits on one line; bytes in the name of a folder that are no Unicode become question marks."""
     name = " ".join(name.encode("utf-8", "replace").decode("utf-8").split())
     if len(name) <= LONGEST_NAME:
@@ -361,12 +359,12 @@ def _short(name: str) -> str:
     return f"{name[: LONGEST_NAME - 17].rstrip()}…{name[-16:].lstrip()}"
 
 
-def _wrapped(text: str, width: int) -> str:
+def wrapped(text: str, width: int) -> str:
     """Lines of at most ``width`` characters, with a figure and its per cent sign on one line."""
     return "\n".join(textwrap.wrap(text.replace(" %", "\u00a0%"), width)) or text
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
     """Writes the PNG, with letters of other scripts where a font for them is installed."""
     from matplotlib.font_manager import fontManager
     from matplotlib.text import Text

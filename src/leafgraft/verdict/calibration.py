@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.verdict.metrics import ECE_BINS, LEAST_PROBABILITY
+from leafgraft.verdict.metrics import ECE_BINS, LEAST_PROBABILITY, bin_of
 
 RANGE = (0.05, 20.0)
 """Between these the temperature is searched."""
@@ -85,7 +85,7 @@ def reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float32], b
         bins: how many, of equal width.
     """
     sure, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == labels
-    place = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
+    place = bin_of(sure, bins)
     count = np.bincount(place, minlength=bins)
     used = np.flatnonzero(count)
     confidence = np.bincount(place, weights=sure, minlength=bins)[used] / count[used]

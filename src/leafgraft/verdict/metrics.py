@@ -184,9 +184,15 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, *, bin
     """
     sure = np.asarray(confidence, dtype=np.float64)
     right = np.asarray(correct, dtype=np.float64)
-    place = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
+    place = bin_of(sure, bins)
     gaps = np.bincount(place, weights=right - sure, minlength=bins)
     return float(np.abs(gaps).sum() / len(sure))
+
+
+def bin_of(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """The bin of each confidence, int64 (n,): of equal width, each open below and closed above."""
+    place: NDArray[np.int64] = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return place
 
 
 def confusion(labels: ArrayLike, predicted: ArrayLike, k: int) -> NDArray[np.int64]:
