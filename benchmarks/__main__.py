@@ -22,6 +22,7 @@ MEASUREMENTS = {
     "accuracy": accuracy.measure,
     "scale": scale.measure,
     "again": scale.measure_again,
+    "check": scale.measure_check,
     "audit": audit.measure,
     "verdict": verdict.measure,
 }
@@ -36,6 +37,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, nargs=2, default=(10, 20), help="of the literal and the classic recipe")
+    parser.add_argument(
+        "--literal", type=int, nargs=2, default=(10, 20), metavar=("HEAD", "FINE"),
+        help="epochs of the literal recipe that are run; the seconds of the others are counted like the last ones",
+    )  # fmt: skip
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - MEASUREMENTS.keys():
         parser.error(f"there is no measurement {unknown.pop()!r}; choose {', '.join(MEASUREMENTS)}")

@@ -53,18 +53,20 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
                     "parts": metrics["seconds"],
                 })  # fmt: skip
                 print(recipe, found[recipe][-1], flush=True)
-            found["literal"].append({"seed": seed} | _literal(split, folder, weights, seed, arguments.epochs))
+            found["literal"].append({"seed": seed} | _literal(split, folder, weights, seed, arguments))
             print("literal", found["literal"][-1], flush=True)
     return {"machine": machine(), "epochs": list(arguments.epochs), "runs": found}
 
 
-def _literal(split: Any, folder: Path, weights: Path, seed: int, epochs: Any) -> dict[str, Any]:
+def _literal(split: Any, folder: Path, weights: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Where fewer epochs are run than the recipe has, each of the others is counted like the last of its stage."""
     for name in ("train", "test"):
         lines = [f"{photo.path.absolute()},{split.classes.index(photo.label)}" for photo in split.side(name)]
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    ran = [min(pair) for pair in zip(arguments.literal, arguments.epochs, strict=True)]
     command = [
         sys.executable, "-m", "benchmarks.literal", folder / "train.csv", folder / "test.csv", weights,
-        "--seed", seed, "--epochs", *epochs,
+        "--seed", seed, "--epochs", *ran,
     ]  # fmt: skip
     # TensorFlow as it comes: a measurement before this one has set it up our way, and its environment is inherited.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
@@ -72,4 +74,15 @@ def _literal(split: Any, folder: Path, weights: Path, seed: int, epochs: Any) ->
         [str(word) for word in command], stdout=subprocess.PIPE, text=True, check=True, env=environment
     ).stdout
     curve = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    return {"seconds": curve[-1]["seconds"], "accuracy": curve[-1]["accuracy"], "curve": curve}
+    ends = [0.0, *(row["seconds"] for row in curve)]
+    rest = sum(
+        (whole - part) * (ends[end] - ends[end - 1])
+        for whole, part, end in zip(arguments.epochs, ran, (ran[0], sum(ran)), strict=True)
+    )
+    ended = ran == list(arguments.epochs)
+    return {
+        "seconds": ends[-1] + rest,
+        "accuracy": curve[-1]["accuracy"] if ended else None,
+        "epochs_run": ran,
+        "curve": curve,
+    }

@@ -1,4 +1,4 @@
-"""Memory and time a photo on 1,000 and 10,000 photos, and what a second run finds in the bank."""
+"""Memory and time a photo on 1,000 and 10,000 photos, of a training and of a check, and what a second run saves."""
 
 from __future__ import annotations
 
@@ -31,6 +31,26 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         found.append({"photos": size, "seconds": seconds, "peak_mb": peak, "parts": metrics["seconds"]})
         print(found[-1], flush=True)
     return {"machine": machine(), "options": " ".join(map(str, OPTIONS)), "runs": found}
+
+
+def measure_check(arguments: argparse.Namespace) -> dict[str, Any]:
+    """``leafgraft check`` on drawn photos, first with an empty bank and then with the features in it.
+
+    The difference is the time that the features take.
+    """
+    from leafgraft.photos.garden import SPECIES, grow
+
+    garden = Path("build/benchmarks")
+    found = []
+    for size in SIZES:
+        photos = grow(garden / f"garden-{size}", per_species=size // len(SPECIES), seed=0)
+        with tempfile.TemporaryDirectory(dir=garden) as name:
+            cache = cold_cache(name)
+            seconds, peak = leafgraft("check", photos, "--json", cache=cache)
+            rest, _ = leafgraft("check", photos, "--json", cache=cache)
+        found.append({"photos": size, "seconds": seconds, "rest": rest, "peak_mb": peak})
+        print(found[-1], flush=True)
+    return {"machine": machine(), "runs": found}
 
 
 def measure_again(arguments: argparse.Namespace) -> dict[str, Any]:
