@@ -35,6 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and those that read `trained` in the same one: it takes a minute."""
+    for item in items:
+        shared = "trained" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("trained" if shared else item.nodeid.split("::")[0]))
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     """The lines of a CSV."""
     with path.open(encoding="utf-8", newline="") as file:
