@@ -11,6 +11,7 @@ from conftest import SHORT, content, rows
 from leafgraft import run
 from leafgraft.errors import UserError
 from leafgraft.photos import read_manifest, scan
+from leafgraft.recipes import BEST
 
 
 def test_a_run_leaves_these_files_and_no_others(trained_run: Path) -> None:
@@ -70,6 +71,25 @@ def test_an_interrupted_run_can_be_read_and_says_so(garden: Path, settings: run.
     assert [line["epoch"] for line in lines] == ["1", "2"]
     assert [line["val_accuracy"] for line in lines] == ["", ""]  # there were no photos for it
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "manifest.csv", "history.csv"}
+
+
+def test_the_audit_costs_no_pass_through_the_frozen_layers_of_its_own(
+    garden: Path, settings: run.Settings, tmp_path: Path
+) -> None:
+    passes: list[int] = []
+
+    def count(text: str, done: int, total: int) -> None:
+        if text == "Computing the frozen layers" and done == total:
+            passes.append(total)
+
+    def interrupt(row: dict[str, Any]) -> None:
+        assert row["stage"] == "probe"
+        raise KeyboardInterrupt
+
+    asked = dataclasses.replace(settings, recipe=BEST, bank=tmp_path / "bank")
+    with pytest.raises(KeyboardInterrupt):
+        run.train(garden, tmp_path / "run", asked, run.Watch(epoch=interrupt, progress=count))
+    assert passes == [24]  # each photo once, for the audit, the probe and the fine-tuning
 
 
 def test_a_run_among_the_photos_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,9 @@ def _classifier(begun: _Begun, watch: Watch) -> PlantClassifierTransferLearning:
     if settings.deterministic:
         deterministic()
     with clock("build"), under_way(watch.progress, "Building the network"):
-        return settings.classifier(begun.found.classes, begun.weights)
+        classifier = settings.classifier(begun.found.classes, begun.weights)
+    classifier.freeze_base_model()  # so that it remembers the features which the audit asks for
+    return classifier
 
 
 def _audited(begun: _Begun, watch: Watch, features: Callable[[Dataset], NDArray[np.float32]]) -> Audit | None:
