@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from leafgraft import imagenet, run
 from leafgraft.cli import main
@@ -35,12 +37,19 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those that read `trained` in the same one: it takes a minute."""
-    for item in items:
-        shared = "trained" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("trained" if shared else item.nodeid.split("::")[0]))
+class _ByTraining(LoadFileScheduling):  # type: ignore[misc]
+    """Keeps the tests of a file in one process, and all files that read `trained`, which takes a minute, in one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        text = (Path(__file__).parent.parent / file).read_text(encoding="utf-8")
+        return "trained" if re.search(r"\btrained: run\.|\btrained_run: Path", text) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Share the tests out among the processes of ``pytest -n``."""
+    return _ByTraining(config, log)
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -81,6 +81,7 @@ def test_auto_keeps_the_best_of_its_steps(found: run.Gathered, settings: run.Set
     assert classifier.evaluate(found.val)["accuracy"] == pytest.approx(best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfreeze", [0, 1])
 def test_layers_that_have_nothing_to_learn_are_no_obstacle(
     found: run.Gathered, settings: run.Settings, unfreeze: int
@@ -118,6 +119,7 @@ def test_a_probe_needs_the_linear_head_and_a_frozen_base(found: run.Gathered, se
         classifier.train_probe(found.train)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures_to_the_last_digit(found: run.Gathered, settings: run.Settings) -> None:
     deterministic()
     recipe = dataclasses.replace(AUTO, budget=None, epochs_fine=2)
