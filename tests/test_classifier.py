@@ -130,6 +130,7 @@ def pooled(classifier: PlantClassifierTransferLearning, pixels: NDArray[np.uint8
     return np.asarray(model(pixels.astype(np.float32), training=False), np.float32)
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_model_as_it_is(weights: Path, bank: Path, held_out: Pictures) -> None:
     X, y = held_out[0][::3], held_out[1][::3]
     classifier = PlantClassifierTransferLearning(num_classes=3, weights=weights, bank=bank)
@@ -233,6 +234,7 @@ def test_suffix_training_is_that_of_the_whole_model(photos: Pictures, tmp_path: 
     assert float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) > 0.99
 
 
+@pytest.mark.slow
 def test_the_same_calls_give_the_same_figures(bank: Path, weights: Path, photos: Pictures) -> None:
     def losses(seed: int) -> list[float]:
         classifier = PlantClassifierTransferLearning(num_classes=3, weights=weights, bank=bank, seed=seed)

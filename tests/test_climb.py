@@ -70,6 +70,7 @@ def test_quick_is_a_probe_in_an_ordinary_model(found: run.Gathered, settings: ru
     assert classifier.evaluate(found.test)["accuracy"] > 0.6
 
 
+@pytest.mark.slow
 def test_auto_keeps_the_best_of_its_steps(found: run.Gathered, settings: run.Settings) -> None:
     recipe = dataclasses.replace(AUTO, budget=None, epochs_fine=2)
     told = []
@@ -91,6 +92,7 @@ def test_layers_that_have_nothing_to_learn_are_no_obstacle(
     assert [row["stage"] for row in classifier.history] == ["probe", "probe", "fine"]
 
 
+@pytest.mark.slow
 def test_names_come_from_the_photos_and_each_species_needs_one(found: run.Gathered, settings: run.Settings) -> None:
     nameless = PlantClassifierTransferLearning(len(found.classes), weights=None, bank=settings.bank)
     nameless.fit(found.train, recipe=QUICK, validation_data=found.val, verbose=0)
