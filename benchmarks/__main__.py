@@ -42,6 +42,8 @@ def main() -> None:
         help="epochs of the literal recipe that are run; the seconds of the others are counted like the last ones",
     )  # fmt: skip
     arguments = parser.parse_args()
+    if min(arguments.literal) < 1:
+        parser.error(f"--literal needs an epoch or more of each stage to count the others by, not {arguments.literal}")
     if unknown := set(arguments.names) - MEASUREMENTS.keys():
         parser.error(f"there is no measurement {unknown.pop()!r}; choose {', '.join(MEASUREMENTS)}")
     RESULTS.mkdir(parents=True, exist_ok=True)

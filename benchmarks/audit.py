@@ -60,15 +60,15 @@ def _bursts(source: Path, folder: Path, seed: int, cache: Path) -> dict[str, Any
     Several splits of the same photos, since those of one are of few plants: the means are what is compared.
     """
     bursts = plant_bursts(source, folder, seed, plants=PLANTS, shots=SHOTS)["bursts"]
-    photos, fresh, listing = folder / "photos", folder / "fresh", folder / "naive.csv"
+    photos, fresh = folder / "photos", folder / "fresh"
     figures: dict[str, Any] = {}
     for name in ("naive", "grouped"):
         splits = []
         for split in range(SPLITS):
-            _write_naive(photos, listing, split)
             run = folder / f"{name}-{split}"
+            data = _naive(photos, folder / "naive.csv", split) if name == "naive" else photos
             held = _answer(
-                "train", listing if name == "naive" else photos, "-o", run, "--recipe", "quick", "--seed", split,
+                "train", data, "-o", run, "--recipe", "quick", "--seed", split,
                 "--val-fraction", 0, "--test-fraction", HELD_OUT, "--json", cache=cache,
             )["test"]  # fmt: skip
             real = _answer("evaluate", run, fresh, "--json", cache=cache)
@@ -79,8 +79,8 @@ def _bursts(source: Path, folder: Path, seed: int, cache: Path) -> dict[str, Any
     return figures
 
 
-def _write_naive(photos: Path, listing: Path, seed: int) -> None:
-    """A split by species alone, as is usual: which photos were taken in a row does not count."""
+def _naive(photos: Path, listing: Path, seed: int) -> Path:
+    """Write a split by species alone, as is usual: which photos were taken in a row does not count."""
     chance = np.random.default_rng(seed)
     rows = []
     for folder in sorted(photos.iterdir()):
@@ -91,6 +91,7 @@ def _write_naive(photos: Path, listing: Path, seed: int) -> None:
             for i, path in enumerate(paths)
         ]
     write_csv(listing, ("path", "label", "split"), rows)
+    return listing
 
 
 def _divided(bursts: list[list[str]], manifest: Path) -> int:

@@ -151,12 +151,12 @@ def _picture(found: dict[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    whole = [run for run in found["runs"]["literal"] if run["accuracy"] is not None]
-    for literal in whole:
-        curve = literal["curve"]
+    for literal in found["runs"]["literal"]:
+        curve, (head, fine) = literal["curve"], literal["epochs_run"]
+        label = f"literal recipe, {head} + {fine} epochs" if literal is found["runs"]["literal"][0] else None
         axes.plot(
             [row["seconds"] for row in curve], [100 * row["accuracy"] for row in curve], color=BLUE, marker="o",
-            markersize=3, label="literal recipe" if literal is whole[0] else None,
+            markersize=3, label=label,
         )  # fmt: skip
     for name, marker in (("quick", "^"), ("auto", "D"), ("classic", "s")):
         rows = found["runs"][name]

@@ -13,19 +13,17 @@ from typing import Any
 from benchmarks.common import cold_cache, leafgraft, machine
 
 SIZES = (1_000, 10_000)
+PLACE = Path("build/benchmarks")
 # One view and one epoch of everything that the default recipe does.
 OPTIONS = ("--recipe", "best", "--views", 1, "--epochs-fine", 1, "--engine", "int8")
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train on drawn photos of ten species, each size in a process of its own with an empty bank."""
-    from leafgraft.photos.garden import SPECIES, grow
-
-    garden = Path("build/benchmarks")
     found = []
     for size in SIZES:
-        photos = grow(garden / f"garden-{size}", per_species=size // len(SPECIES), seed=0)
-        with tempfile.TemporaryDirectory(dir=garden) as name:
+        photos = _drawn(size)
+        with tempfile.TemporaryDirectory(dir=PLACE) as name:
             seconds, peak = leafgraft("train", photos, "-o", Path(name) / "run", *OPTIONS, cache=cold_cache(name))
             metrics = json.loads((Path(name) / "run" / "metrics.json").read_text())
         found.append({"photos": size, "seconds": seconds, "peak_mb": peak, "parts": metrics["seconds"]})
@@ -38,19 +36,23 @@ def measure_check(arguments: argparse.Namespace) -> dict[str, Any]:
 
     The difference is the time that the features take.
     """
-    from leafgraft.photos.garden import SPECIES, grow
-
-    garden = Path("build/benchmarks")
     found = []
     for size in SIZES:
-        photos = grow(garden / f"garden-{size}", per_species=size // len(SPECIES), seed=0)
-        with tempfile.TemporaryDirectory(dir=garden) as name:
+        photos = _drawn(size)
+        with tempfile.TemporaryDirectory(dir=PLACE) as name:
             cache = cold_cache(name)
             seconds, peak = leafgraft("check", photos, "--json", cache=cache)
             rest, _ = leafgraft("check", photos, "--json", cache=cache)
         found.append({"photos": size, "seconds": seconds, "rest": rest, "peak_mb": peak})
         print(found[-1], flush=True)
     return {"machine": machine(), "runs": found}
+
+
+def _drawn(size: int) -> Path:
+    """The garden with so many photos, which stays for the next measurement."""
+    from leafgraft.photos.garden import SPECIES, grow
+
+    return grow(PLACE / f"garden-{size}", per_species=size // len(SPECIES), seed=0)
 
 
 def measure_again(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import json
 import re
 import subprocess
@@ -42,8 +43,13 @@ class _ByTraining(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        text = (Path(__file__).parent.parent / file).read_text(encoding="utf-8")
-        return "trained" if re.search(r"\btrained: run\.|\btrained_run: Path", text) else file
+        return "trained" if _reads_trained(file) else file
+
+
+@functools.cache  # asked for each test, when it is given out and when it is done
+def _reads_trained(file: str) -> bool:
+    text = (Path(__file__).parent.parent / file).read_text(encoding="utf-8")
+    return re.search(r"\btrained: run\.|\btrained_run: Path", text) is not None
 
 
 @pytest.hookimpl(optionalhook=True)
