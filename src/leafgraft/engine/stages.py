@@ -75,7 +75,11 @@ def batches(
             raise
 
     data = tf.data.Dataset.from_generator(told, output_signature=signature)
-    return data.apply(tf.data.experimental.assert_cardinality(-(-photos // size))).prefetch(2)
+    data = data.apply(tf.data.experimental.assert_cardinality(-(-photos // size))).prefetch(2)
+    # There is nothing to tune, and at the end of an epoch TensorFlow waits up to 8 s for the thread that would do it.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
 
 
 def fit(
