@@ -176,6 +176,10 @@ class Halves:
         """Whether nothing with weights is frozen, so that the suffix is the whole model."""
         return self.names == ("photo",)
 
+    def to(self, tensor: Any) -> keras.Model:
+        """The prefix with one more output, a tensor of the suffix."""
+        return without_xla(keras.Model(self.prefix.input, [*self.prefix.outputs, tensor], name="prefix"))
+
 
 def cut(model: keras.Model) -> Halves:
     """Cut a flat functional model where it stops learning.

@@ -53,8 +53,7 @@ def test_features_are_the_same_wherever_the_network_is_cut(
     assert found.shape == (3, 2, 2048)
     assert found.dtype == np.float32
     assert found.min() >= 0
-    np.testing.assert_allclose(found, expected, atol=0.01 * expected.max())
+    np.testing.assert_allclose(found, expected, atol=0.02 * expected.max())  # in bfloat16, where there is one
     assert [layer.trainable for layer in model.layers] == learning
-    (bank,) = banks(tmp_path)
-    assert bank["rows"] == 6
+    assert {bank["rows"] for bank in banks(tmp_path)} == {6}
     assert told[-1][1] == told[-1][2]

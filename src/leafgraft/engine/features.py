@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
+from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Means, Prefix, Store
 from leafgraft.network import cut_at_pool, cut_for, without_xla
 from leafgraft.photos.augment import Augmentation
@@ -26,8 +27,9 @@ def through(
 ) -> NDArray[np.float32]:
     """Compute the pooled features of views, as the model is now.
 
-    What the last layers need is put into the bank, and the features are computed from there: the frozen layers see each
-    view once, for the features and for the fine-tuning of these layers alike.
+    What the last layers need is put into the bank with them: the network sees each view once, for the features and for
+    the fine-tuning of these layers alike. Where the bank has what they need already, because they have learned since,
+    the features are computed from there.
 
     Args:
         model: with one of our heads.
@@ -44,9 +46,13 @@ def through(
     if len(halves.shapes[0]) == 1:  # none of these layers has anything to learn, and the cut lies behind the pooling
         return Store(Prefix.of(cut_at_pool(model)), means).all_rows(data, numbers, augmentation)
     store = Store(Prefix.of(halves), means)
+    pool = model.get_layer("pool").output
+    if not halves.takes_photos and choose(means.engine).name != "int8":  # in which each network is calibrated by itself
+        whole = Store(Prefix.to_features(halves, pool), means)
+        if whole.fill_with(store, data, numbers, augmentation):
+            return whole.all_rows(data, numbers, augmentation)
     feed = store.feed(data, numbers, augmentation)
     store.rest(feed)
-    pool = model.get_layer("pool").output
     rest = without_xla(keras.Model(halves.prefix.outputs, pool))
     parts = []
     for done, rows in enumerate(feed.read_all(_ROWS), start=1):

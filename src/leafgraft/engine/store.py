@@ -57,18 +57,33 @@ class Prefix:
         shapes: of its outputs, without the batch axis.
         openvino: gives it as an ``openvino.Model`` in float32, or the path of one.
         keras: gives it as a Keras model.
+        skipped: outputs of the network before the ones that ``shapes`` is of, which do not count.
     """
 
     network: str
     shapes: tuple[tuple[int, ...], ...]
     openvino: Callable[[], Any]
     keras: Callable[[], Any]
+    skipped: int = 0
 
     @classmethod
     def of(cls, halves: Halves) -> Prefix:
         """Take the lower half of a network that was cut."""
         network = "" if halves.takes_photos else fingerprint(halves.prefix)
         return cls(network, halves.shapes, lambda: convert(halves.prefix), lambda: halves.prefix)
+
+    @classmethod
+    def to_features(cls, halves: Halves, pool: Any) -> Prefix:
+        """Take the lower half of a network that was cut, and go on from there to its pooled features.
+
+        Args:
+            halves: the halves.
+            pool: the Keras tensor of the features.
+        """
+        prefix = halves.to(pool)
+        return cls(
+            fingerprint(prefix), (tuple(pool.shape[1:]),), lambda: convert(prefix), lambda: prefix, len(halves.shapes)
+        )
 
 
 @dataclass(frozen=True)
@@ -177,25 +192,47 @@ class Store:
                 read.
         """
         ranges = Augmentation() if augmentation is None else augmentation
-        bank = Bank(self._means.bank, self._settings(data, numbers, ranges), self._prefix.shapes, self._dtype)
-        keys = [row_key(key, number) for key in data.keys for number in numbers]
+        bank = self._bank(data, numbers, ranges)
+        keys = _keys(data, numbers)
         with _held(bank, self._means.progress):
-            missing = bank.missing(keys) if keep else []
-            if missing:
-                missing = missing[: room(self._means.bank, self._means.bank_gb) // bank.row_bytes]
-            if missing:
-                self._fill(
-                    bank, keys, missing, drawn(data, [divmod(i, len(numbers)) for i in missing], numbers, ranges)
-                )
+            if keep:
+                self._fill([(bank, slice(self._prefix.skipped, None))], data, numbers, ranges)
             places = bank.places(keys).reshape(len(data), len(numbers))
             rows = bank.rows()
 
         def compute(wanted: Sequence[tuple[int, int]]) -> Iterator[Row]:
             if wanted:
                 for outputs in self._run(drawn(data, wanted, numbers, ranges)):
-                    yield from zip(*(stored(output, rows.dtype) for output in outputs), strict=True)
+                    kept = outputs[self._prefix.skipped :]
+                    yield from zip(*(stored(output, rows.dtype) for output in kept), strict=True)
 
         return Feed(rows, places, np.eye(len(data.classes), dtype=np.float32)[data.labels], compute)
+
+    def fill_with(self, lower: Store, data: Dataset, numbers: Sequence[int], augmentation: Augmentation) -> bool:
+        """Fill this bank, and that of a cut further down, with one pass through the network.
+
+        Args:
+            lower: its tensors are those that this prefix skips.
+            data: the photos.
+            numbers: which views of each.
+            augmentation: ranges of the random views.
+
+        Returns:
+            Whether this was worth it: not if the other bank has most rows already.
+        """
+        below, own = (store._bank(data, numbers, augmentation) for store in (lower, self))
+        keys = _keys(data, numbers)
+        with _held(below, self._means.progress), _held(own, self._means.progress):
+            if own.missing(keys) and 2 * len(below.missing(keys)) < len(set(keys)):
+                return False
+            self._fill(
+                [(below, slice(self._prefix.skipped)), (own, slice(self._prefix.skipped, None))],
+                data, numbers, augmentation,
+            )  # fmt: skip
+        return True
+
+    def _bank(self, data: Dataset, numbers: Sequence[int], ranges: Augmentation) -> Bank:
+        return Bank(self._means.bank, self._settings(data, numbers, ranges), self._prefix.shapes, self._dtype)
 
     def rest(self, *feeds: Feed) -> None:
         """Let go of the engine and its memory, unless one of some feeds has to compute rows when they are read."""
@@ -250,19 +287,36 @@ class Store:
         return self._engine.run(views)
 
     def _fill(
-        self, bank: Bank, keys: Sequence[bytes], missing: Sequence[int], views: Iterator[NDArray[np.uint8]]
+        self, banks: Sequence[tuple[Bank, slice]], data: Dataset, numbers: Sequence[int], ranges: Augmentation
     ) -> None:
-        """Compute the missing rows; any number of them may be left undone without harm."""
+        """Compute the rows that are missing in some banks, each with its slice of the outputs, as far as there is room.
+
+        Any number of rows may be left undone without harm. The caller holds the locks.
+        """
+        keys = _keys(data, numbers)
+        wanted = [set(bank.missing(keys)) for bank, _ in banks]
+        missing = sorted(set().union(*wanted))
+        if missing:
+            missing = missing[: room(self._means.bank, self._means.bank_gb) // sum(bank.row_bytes for bank, _ in banks)]
+        if not missing:
+            return
         done = 0
         text = "Drawing the views" if self._choice is None else "Computing the frozen layers"
-        for tensors in self._run(views):
+        for tensors in self._run(drawn(data, [divmod(i, len(numbers)) for i in missing], numbers, ranges)):
             before, done = done, done + len(tensors[0])
-            bank.append([keys[i] for i in missing[before:done]], tensors)
-            if done // _COMMIT > before // _COMMIT:
-                bank.commit()
+            for (bank, part), lacking in zip(banks, wanted, strict=True):
+                new = [place for place, i in enumerate(missing[before:done]) if i in lacking]
+                bank.append([keys[missing[before + place]] for place in new], [tensor[new] for tensor in tensors[part]])
+                if done // _COMMIT > before // _COMMIT:
+                    bank.commit()
             if self._means.progress:
                 self._means.progress(text, done, len(missing))
-        bank.commit()
+        for bank, _ in banks:
+            bank.commit()
+
+
+def _keys(data: Dataset, numbers: Sequence[int]) -> list[bytes]:
+    return [row_key(key, number) for key in data.keys for number in numbers]
 
 
 @contextmanager
