@@ -17,7 +17,7 @@ from leafgraft.photos.decode import CANVAS_LONG, CANVAS_SHORT, SIDE, UnreadableP
 from leafgraft.photos.photo import Photo
 from leafgraft.photos.split import split
 
-PIXELS = f"canvas {CANVAS_SHORT}-{CANVAS_LONG} view {SIDE} edition 1 pillow {PIL.__version__}"
+PIXELS = f"canvas {CANVAS_SHORT}-{CANVAS_LONG} view {SIDE} edition 2 pillow {PIL.__version__}"
 """Names how pixels are made from a file; the edition changes with the code that makes them."""
 
 CENTRE = -1
