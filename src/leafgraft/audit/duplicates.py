@@ -6,13 +6,16 @@ Photos of the same plant are near in features, too, but no window of one covers 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft.audit.looks import GREY
 from leafgraft.audit.pairs import Pairs, as_pairs, neighbours
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 NEIGHBOURS = 10
 """Nearest photos in features that each photo is compared with."""
@@ -24,6 +27,7 @@ ALIKE = 0.92
 """What the details of two pictures must correlate by to be the same."""
 
 _WORTH = (0.8, 0.3)  # correlation at large, and of the details, from which the best fit is looked for
+_TURNS, _HOPE = 15, 0.55  # turns of that search after which the details must correlate by so much: copies had 0.7 there
 _COARSE, _FINE = 16, 32  # sides of the pictures that are compared
 _SHARES = (1.0, 0.9, 0.8)  # of the side that a window may have left
 _PLACES = (0.0, 0.5, 1.0)  # of what is cut away, how much lies before it
@@ -90,9 +94,21 @@ def _same(one: NDArray[np.uint8], other: NDArray[np.uint8], window: tuple[float,
     start = np.array(window)
     if 1.0 - gap(start) < _WORTH[1]:
         return False
+
+    turns = 0
+
+    def settled(intermediate_result: OptimizeResult) -> None:
+        """End the search once it has succeeded, or has no hope to."""
+        nonlocal turns
+        turns += 1
+        alike = 1.0 - float(intermediate_result.fun)
+        if alike >= ALIKE or (turns >= _TURNS and alike < _HOPE):
+            raise StopIteration
+
     corners = np.vstack([start, start + 0.03 * np.array([[1, 0, -1, 0], [0, 1, 0, -1], [0, 0, -1, 0], [0, 0, 0, -1]])])
     options = {"maxfev": 120, "xatol": 2e-3, "fatol": 1e-3, "initial_simplex": corners}
-    return bool(1.0 - minimize(gap, start, method="Nelder-Mead", options=options).fun >= ALIKE)
+    best = minimize(gap, start, method="Nelder-Mead", options=options, callback=settled)
+    return bool(1.0 - best.fun >= ALIKE)
 
 
 def _details(picture: NDArray[Any]) -> NDArray[np.float32]:

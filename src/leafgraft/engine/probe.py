@@ -146,12 +146,20 @@ def regression(
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
+    # Of fewer rows than features, the best kernel is a combination of the rows: the regularisation pulls all else to 0.
+    # Turned into their span, which changes no length, the problem is as small as there are rows.
+    span, turned = None, features
+    if len(features) < features.shape[1]:
+        span, coordinates = np.linalg.qr(features.T)
+        turned = np.ascontiguousarray(coordinates.T)
     regression = LogisticRegression(C=strength, max_iter=ITERATIONS)
     # One thread is three times as fast as two: the products are small.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits of the optimum change no answer
-        regression.fit(features, labels, sample_weight=weights)
+        regression.fit(turned, labels, sample_weight=weights)
     kernel, bias = regression.coef_.T.astype(np.float32), regression.intercept_.astype(np.float32)
+    if span is not None:
+        kernel = span @ kernel
     if kernel.shape[1] == 1:  # two classes have one row of scores, that of the second
         kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.hstack([-bias / 2, bias / 2])
     return kernel, bias
