@@ -126,7 +126,8 @@ def convert(model: Any) -> Any:
 
     signature = [tf.TensorSpec((None, *model.input.shape[1:]), tf.float32, name="photo")]
 
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    # Without autograph, which looks for Python's branches and loops to rewrite: the model has none.
+    @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
     def forward(photo: Any) -> dict[str, Any]:
         outputs = model(photo, training=False)
         outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
