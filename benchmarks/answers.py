@@ -32,8 +32,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds of whole processes in turns, and milliseconds a request, one photo at a time."""
     from leafgraft.photos.garden import grow
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         photos = grow(folder / "garden", per_species=12, seed=0)
         leafgraft("train", photos, "-o", folder / "run", "--recipe", "quick", cache=cold_cache(folder))
         photo = next((photos / "fern").iterdir())
