@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import io
+import os
 import sys
 import traceback
 from importlib import metadata
@@ -106,6 +107,9 @@ def main() -> NoReturn:
         app(standalone_mode=True)
     except (UserError, OrderError, UnreadablePhoto) as error:
         _leave(str(error), 2, error)
+    except BrokenPipeError:  # whoever read what we print has had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except OSError as error:
         if error.errno in _FULL:
             _leave(
