@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean
 from typing import Any
+
+from benchmarks.common import spread
 
 BEGINNING = """# Performance
 
@@ -89,7 +90,7 @@ def _recipes(found: dict[str, Any]) -> Iterator[str]:
     for name, key, goal in (("classic", "seconds", 4), ("auto", "first_saved", 50), ("auto", "seconds", 50)):
         ratios = [literal["seconds"] / row[key] for literal, row in zip(runs["literal"], runs[name], strict=True)]
         what = "to its first saved classifier" if key == "first_saved" else "to its end"
-        yield f"- `{name}` {what}: {mean(ratios):.1f} times faster than the literal recipe (goal {goal})."
+        yield f"- `{name}` {what}: {_spread(spread(ratios), 1)} times faster than the literal recipe (goal {goal})."
     yield "\n![Accuracy on held-out photos against seconds](images/accuracy-against-seconds.png)"
 
 

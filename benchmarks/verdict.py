@@ -42,8 +42,8 @@ def _trained(photos: Path, folder: Path, classes: list[str] | None, seed: int, r
 
 def _deletion(trained: Any, run: Path, seed: int) -> dict[str, Any]:
     """How far an answer's probability falls without the hottest fifth of the photo, and without a random one."""
-    from leafgraft.photos import centre
     from leafgraft.bundle import Bundle
+    from leafgraft.photos import centre
     from leafgraft.verdict.explain import deletion
 
     test = trained.found.test

@@ -18,6 +18,7 @@ from leafgraft import PlantClassifierTransferLearning, bundle, run
 from leafgraft.bundle import Bundle, load_bundle, stacked
 from leafgraft.errors import UserError
 from leafgraft.photos import UnreadablePhoto, centre
+from leafgraft.photos.decode import Picture
 from leafgraft.verdict.unknown import Known
 
 IN_A_NEW_PROCESS = """
@@ -128,7 +129,7 @@ def test_photos_may_be_paths_files_or_pixels(trained: run.Trained, trained_run: 
     path = Path(test.source[0])
     saved = load_bundle(trained_run)
     with path.open("rb") as file, Image.open(path) as image:
-        pictures = [path, str(path), file, test.canvas(0), np.asarray(image.convert("RGB"))]
+        pictures: list[Picture] = [path, str(path), file, test.canvas(0), np.asarray(image.convert("RGB"))]
         found = saved.predict_proba(pictures)
     np.testing.assert_allclose(found, found[:1].repeat(5, 0), atol=1e-5)
     assert saved.predict([path]).tolist() == [saved.classes[found[0].argmax()]]

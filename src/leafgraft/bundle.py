@@ -154,7 +154,8 @@ class Answering:
 
     def predict(self, photos: Iterable[Picture]) -> NDArray[np.str_]:
         """The likeliest species of each photo, (n,); `answer` also says whether it is unlike all of them."""
-        return np.array(self.classes)[self.predict_proba(photos).argmax(axis=1)]
+        names: NDArray[np.str_] = np.array(self.classes)[self.predict_proba(photos).argmax(axis=1)]
+        return names
 
     def heat(self, crops: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         """Where in photos the evidence for a species lies; see `leafgraft.verdict.explain.heat_maps`.

@@ -1,4 +1,4 @@
-"""Answers to many photos on disk: kept line by line as they come, so that a run can go on, and written whole at its end.
+"""Answers to many photos on disk: kept line by line as they come, so that a run can go on, and a whole file at its end.
 
 Until then they are in ``FILE.partial``: a line of JSON about the run, then one for each photo.
 """

@@ -37,7 +37,8 @@ def listed(names: Iterable[str], lines: Iterable[str] = ()) -> Iterator[Path]:
         elif path.suffix.lower() == ".csv" and path.is_file():
             yield from _column(path)
         elif glob.has_magic(name) and not path.exists():
-            yield from (Path(found) for found in sorted(glob.iglob(name, recursive=True)) if Path(found).is_file())
+            matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - Path.glob knows no absolute patterns
+            yield from (Path(found) for found in matches if Path(found).is_file())
         else:
             yield path
 

@@ -146,7 +146,12 @@ def test_answers_of_any_kind_of_list_go_to_any_kind_of_file(
     expected = json.loads(leafgraft("predict", trained_run, *photos, "--json").out)["photos"]
     listing = tmp_path / "list.csv"
     listing.write_text("path,label\n" + "".join(f"{path},x\n" for path in photos), encoding="utf-8")
-    for source, name in ((garden / "fern", "a.csv"), (f"{garden}/f*n/*", "b.jsonl"), (listing, "c.parquet"), ("-", "d.csv")):
+    for source, name in (
+        (garden / "fern", "a.csv"),
+        (f"{garden}/f*n/*", "b.jsonl"),
+        (listing, "c.parquet"),
+        ("-", "d.csv"),
+    ):
         monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{path}\n" for path in photos)))
         said = leafgraft("predict", trained_run, source, "-o", tmp_path / "out" / name, "--json")
         assert said.status == 0, said.err
@@ -174,9 +179,15 @@ def test_a_run_that_was_ended_goes_on_where_it_stopped(
     partial = tmp_path / "answers.jsonl.partial"
     kept = whole.splitlines()[:3]
     marked = json.loads(kept[0]) | {"strangeness": 99.0}  # to see that it is not computed again
-    partial.write_text("\n".join([json.dumps(about), json.dumps(marked), *kept[1:]]) + '\n{"path": "cut of', encoding="utf-8")
-    assert "is left of a run that was ended; add --resume" in refused("predict", trained_run, photos, "-o", output, "--top", 2)
-    assert "is of another classifier or other options" in refused("predict", trained_run, photos, "-o", output, "--resume")
+    partial.write_text(
+        "\n".join([json.dumps(about), json.dumps(marked), *kept[1:]]) + '\n{"path": "cut of', encoding="utf-8"
+    )
+    assert "is left of a run that was ended; add --resume" in refused(
+        "predict", trained_run, photos, "-o", output, "--top", 2
+    )
+    assert "is of another classifier or other options" in refused(
+        "predict", trained_run, photos, "-o", output, "--resume"
+    )
     cactus = garden / "cactus"
     sentence = refused("predict", trained_run, cactus, "-o", output, "--top", 2, "--resume")
     assert "goes on to" in sentence

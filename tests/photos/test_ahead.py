@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ def test_results_come_in_the_order_of_the_items(pauses: list[float]) -> None:
 def test_items_are_taken_only_a_little_ahead() -> None:
     taken = 0
 
-    def items() -> object:
+    def items() -> Iterator[int]:
         nonlocal taken
         while True:
             taken += 1
@@ -33,7 +34,7 @@ def test_items_are_taken_only_a_little_ahead() -> None:
     results = in_order(lambda item: item, items())
     assert [next(results) for _ in range(100)] == list(range(1, 101))
     assert taken <= 100 + 4 * cores() + 1
-    results.close()
+    results.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 

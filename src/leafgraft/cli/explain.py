@@ -94,4 +94,3 @@ def _neighbours(bundle: Bundle, nearest: NDArray[np.int64]) -> Iterator[tuple[ND
             yield centre(load_canvas(Path(bundle.known.paths[position]))), bundle.classes[bundle.known.labels[position]]
         except UnreadablePhoto:
             continue
-

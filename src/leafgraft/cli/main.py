@@ -29,10 +29,10 @@ COMMANDS = (
 class _Lazy(typer.core.TyperGroup):
     """Loads a command when it is called: all of them together take longer than naming a plant."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"leafgraft.cli.{cmd_name}")

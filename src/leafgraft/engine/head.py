@@ -36,7 +36,9 @@ class Head:
 
     def write(self, path: Path) -> None:
         """Write it as an ``.npz`` file."""
-        arrays = {f"{kind}_{i}": one for i, pair in enumerate(self.layers) for kind, one in zip("kb", pair, strict=True)}
+        arrays = {
+            f"{kind}_{i}": one for i, pair in enumerate(self.layers) for kind, one in zip("kb", pair, strict=True)
+        }
         with path.open("wb") as file:
             np.savez(file, rooted=np.array(self.rooted), **arrays)  # type: ignore[arg-type]
 

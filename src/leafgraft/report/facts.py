@@ -17,6 +17,7 @@ from leafgraft.photos.dataset import Dataset
 from leafgraft.report.findings import sections
 from leafgraft.report.page import Mistake, Neighbour, Rejection, Reliability, RunFacts, SpeciesRow, thumbnail
 from leafgraft.verdict.calibration import reliability
+from leafgraft.verdict.explain import overlay
 from leafgraft.verdict.metrics import accuracy_interval, confusion, expected_calibration_error, most_confused, sentence
 from leafgraft.verdict.unknown import ACCEPTED, NEIGHBOURS
 
