@@ -37,8 +37,7 @@ def listed(names: Iterable[str], lines: Iterable[str] = ()) -> Iterator[Path]:
         elif path.suffix.lower() == ".csv" and path.is_file():
             yield from _column(path)
         elif glob.has_magic(name) and not path.exists():
-            matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - Path.glob knows no absolute patterns
-            yield from (Path(found) for found in matches if Path(found).is_file())
+            yield from _matching(path)
         else:
             yield path
 
@@ -54,6 +53,15 @@ def _below(folder: Path) -> Iterator[Path]:
             yield from _below(folder / name)
         elif is_file:
             yield folder / name
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    """The files that a pattern names, in order; ``**`` does not follow links to folders either."""
+    plain = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    root = Path(*pattern.parts[:plain])
+    for path in sorted(root.glob("/".join(pattern.parts[plain:]))):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
+            yield path
 
 
 def _column(path: Path) -> Iterator[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import importlib
 import io
-import os
 import sys
 import traceback
 from importlib import metadata
@@ -20,8 +19,8 @@ from leafgraft.errors import OrderError, UserError
 from leafgraft.photos import UnreadablePhoto
 
 COMMANDS = (
-    "demo", "check", "train", "evaluate", "predict", "explain", "compare", "features", "garden", "weights", "bank",
-    "doctor",
+    "demo", "check", "train", "evaluate", "predict", "explain", "compare", "features", "garden", "doctor", "weights",
+    "bank",
 )  # fmt: skip
 """Each is a module of the same name, with a function of that name or, for a group of commands, an ``app``."""
 
@@ -107,9 +106,6 @@ def main() -> NoReturn:
         app(standalone_mode=True)
     except (UserError, OrderError, UnreadablePhoto) as error:
         _leave(str(error), 2, error)
-    except BrokenPipeError:  # whoever read what we print has had enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         if error.errno in _FULL:
             _leave(
