@@ -152,7 +152,7 @@ def test_one_pass_for_both_stages_changes_nothing_in_the_first(
     weights: Path, bank: Path, photos: Pictures, held_out: Pictures
 ) -> None:
     def trained(unfreeze: int) -> tuple[list[dict[str, Any]], list[NDArray[np.float32]]]:
-        classifier = PlantClassifierTransferLearning(num_classes=3, weights=weights, bank=bank)
+        classifier = PlantClassifierTransferLearning(num_classes=3, weights=weights, bank=bank, engine="fp32")
         classifier.freeze_base_model()
         classifier.add_custom_head()
         classifier.compile_transfer_learning()
@@ -217,7 +217,7 @@ def test_only_the_unfrozen_layers_change(
 def test_suffix_training_is_that_of_the_whole_model(photos: Pictures, tmp_path: Path) -> None:
     """One step from the bank changes the weights as one step of Keras' own fit through all layers does."""
     X, y = photos[0][::3], np.repeat(np.arange(3), 2)
-    classifier = PlantClassifierTransferLearning(num_classes=3, weights=None, bank=tmp_path)
+    classifier = PlantClassifierTransferLearning(num_classes=3, weights=None, bank=tmp_path, engine="fp32")
     classifier.add_custom_head()
     assert classifier.model is not None
     classifier.model.get_layer("head_dropout").rate = 0.0
