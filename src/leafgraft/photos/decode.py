@@ -231,6 +231,16 @@ def decode(data: bytes, *, at_least: int | None = None) -> tuple[Image.Image, tu
     return rgb.transpose(turn), (height, width) if sideways else (width, height)
 
 
+def dimensions(data: bytes) -> tuple[int, int]:
+    """Width and height as a photo's header says, before the EXIF orientation; no pixel is decoded.
+
+    Raises:
+        UnreadablePhoto: with the reason.
+    """
+    width, height = _identify(data).size
+    return width, height
+
+
 def taken(data: bytes) -> float | None:
     """When the shutter was released, by the camera's clock, in seconds since 1970; None where the photo does not say.
 
