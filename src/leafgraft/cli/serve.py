@@ -11,9 +11,6 @@ from leafgraft.cli.evaluate import Model
 from leafgraft.cli.screen import Debug
 from leafgraft.errors import UserError
 
-MANY = 4
-"""Photos a request of the engine where several come together; see `leafgraft.engine.prefix.BATCH`."""
-
 
 def serve(
     model: Model,
@@ -62,6 +59,7 @@ def serve(
             raise
         raise UserError(f"{error.name} is not installed; run: pip install 'leafgraft[serve]'.") from None
     from leafgraft.bundle import Bundle
+    from leafgraft.serve.asking import MANY
     from leafgraft.serve.reading import Limits
     from leafgraft.serve.service import Settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft.bundle import Bundle, stacked
+from leafgraft.machine import cores
 from leafgraft.photos.decode import centre
 from leafgraft.serve.metrics import Metrics
 
@@ -47,25 +48,35 @@ class Reply:
     heat: NDArray[np.float32] | None = None
 
 
-def asking(one: Bundle, many: Bundle, metrics: Metrics) -> Callable[[list[Question]], list[Reply]]:
+MANY = 2
+"""Photos a request of the engine for many."""
+
+
+def asking(one: Bundle, many: Bundle | None, metrics: Metrics) -> Callable[[list[Question]], list[Reply]]:
     """Make the work of a `leafgraft.serve.batcher.Batcher`.
 
     Args:
-        one: answers to a photo that comes alone, with all cores.
-        many: answers to several; may be the same.
+        one: answers to a photo that comes alone, with all cores; opened with a batch of 1.
+        many: the same classifier, opened with a batch of `MANY`, for photos that come together: some of each core.
         metrics: told how long it takes.
     """
+    together = MANY * cores()  # with fewer, a core would stand idle
+
+    def raw(canvases: list[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        whole = len(canvases) - len(canvases) % together if many else 0
+        if many and whole:
+            yield from many.raw(canvases[:whole])
+        yield from one.raw(canvases[whole:])
 
     def work(questions: list[Question]) -> list[Reply]:
         start = time.perf_counter()
-        bundle = one if len(questions) == 1 else many
-        canvases = (question.canvas for question in questions)
-        answers = bundle.judged(*stacked(bundle.raw(canvases), len(bundle.classes)))
+        canvases = [question.canvas for question in questions]
+        answers = one.judged(*stacked(raw(canvases), len(one.classes)))
         best = answers.probabilities.argmax(axis=1)
         wanted = [position for position, question in enumerate(questions) if question.heat]
         heat: dict[int, NDArray[np.float32]] = {}
         if wanted:
-            crops = np.stack([centre(questions[position].canvas) for position in wanted])
+            crops = np.stack([centre(canvases[position]) for position in wanted])
             heat = dict(zip(wanted, one.heat(crops, best[wanted]), strict=True))
         metrics.answering.observe(time.perf_counter() - start)
         metrics.batches.observe(len(questions))

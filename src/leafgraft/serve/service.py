@@ -83,7 +83,7 @@ class Service:
         self.active = 0
         self.decoders = Decoders(settings.queue + settings.limits.files)
         self._bundle = one
-        self._work = asking(one, many or one, self.metrics)
+        self._work = asking(one, many, self.metrics)
         self._corrections = Corrections(settings.corrections, create=True) if settings.corrections else None
         self._batcher: Batcher[Question, Reply] | None = None
         self._thumbnail = lru_cache(maxsize=256)(self._shrunk)
@@ -96,7 +96,7 @@ class Service:
     async def start(self) -> None:
         """Answer to an empty photo in each of the ways, so that no caller waits for the engine to warm up."""
         blank = Question(np.zeros((CANVAS_SHORT, CANVAS_SHORT, 3), np.uint8))
-        for count in (1, 2):
+        for count in (1, AT_ONCE):
             await asyncio.to_thread(self._work, [blank] * count)
         self._batcher = Batcher(self._work, places=self.settings.queue, most=AT_ONCE)
         self.metrics.watch(lambda: self._batcher.taken if self._batcher else 0)
@@ -121,7 +121,7 @@ class Service:
         found = await asyncio.gather(*(self._one(upload, heat) for upload in uploads))
         if all(isinstance(reply, UnreadablePhoto) for reply in found):
             raise Refused(422, f"{uploads[0].name}: {found[0]}")
-        photos = []
+        photos: list[dict[str, Any]] = []
         for upload, reply in zip(uploads, found, strict=True):
             if isinstance(reply, UnreadablePhoto):
                 photos.append({"name": upload.name, "problem": str(reply)})
