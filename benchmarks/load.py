@@ -81,8 +81,8 @@ def _photos(folder: Path) -> list[bytes]:
     result = []
     for place, path in enumerate(chosen):
         side = SIDES[place % len(SIDES)]
-        with Image.open(path) as image:
-            image = image.convert("RGB")
+        with Image.open(path) as file:
+            image = file.convert("RGB")
             scale = side / max(image.size)
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             buffer = io.BytesIO()

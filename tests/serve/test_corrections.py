@@ -92,8 +92,7 @@ def test_files_that_cannot_be_used(photos: list[bytes], tmp_path: Path) -> None:
 def test_tidy_names_are_short_and_visible_and_stay_as_they_are(name: str) -> None:
     try:
         clean = tidy(name)
-    except ValueError as error:
-        assert str(error).endswith(".")
+    except ValueError:
         return
     assert 1 <= len(clean) <= 100
     assert clean.isprintable()
@@ -102,5 +101,5 @@ def test_tidy_names_are_short_and_visible_and_stay_as_they_are(name: str) -> Non
 
 @pytest.mark.parametrize("name", ["", "  \n ", "x" * 101, "a\0b", "\u202efdp", "\ud800"])
 def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(ValueError, match="species"):
+    with pytest.raises(ValueError, match=r"species.*\.$"):
         tidy(name)

@@ -89,7 +89,7 @@ def test_a_photo_larger_than_the_spool_of_the_usual_parser_never_touches_the_dis
     headers, body = encoded([("photos", ("a.jpg", data))])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there is none"))  # whoever makes a file fails
     with pytest.raises(FileNotFoundError):
-        tempfile.TemporaryFile()
+        tempfile.mkdtemp()
     assert read(request(headers, [body]), Limits(megabytes=4)) == [Upload("a.jpg", data)]
 
 
