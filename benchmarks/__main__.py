@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import accuracy, audit, features, page, recipes, scale, verdict
+from benchmarks import accuracy, answers, audit, features, page, recipes, scale, verdict
 
 MEASUREMENTS = {
     "features": features.measure,
@@ -23,6 +23,7 @@ MEASUREMENTS = {
     "scale": scale.measure,
     "again": scale.measure_again,
     "check": scale.measure_check,
+    "answers": answers.measure,
     "audit": audit.measure,
     "verdict": verdict.measure,
 }

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,12 +58,30 @@ def leafgraft(*arguments: object, cache: Path | None = None) -> tuple[float, flo
         [sys.executable, "-m", "leafgraft", *map(str, arguments)], env=environment, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    peak = _Peak(process.pid)
+    _, said = process.communicate()
+    seconds = time.perf_counter() - start
+    if process.returncode:
         raise RuntimeError(f"leafgraft {arguments[0]} failed: {said[-2000:]}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    return seconds, peak.mb
+
+
+class _Peak(threading.Thread):
+    """Watches how much memory a process has had; what the system adds up at its end counts its parent's as well."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__(daemon=True)
+        self.mb = 0.0
+        self._status = Path(f"/proc/{process}/status")
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                self.mb = int(self._status.read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+            except (OSError, IndexError):  # it has ended
+                return
+            time.sleep(0.2)
 
 
 def cold_cache(folder: str | Path) -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean
 from typing import Any
+
+from benchmarks.common import spread
 
 BEGINNING = """# Performance
 
@@ -24,7 +25,7 @@ def write(results: Path, page: Path) -> None:
     sections = [BEGINNING]
     for name, section in (
         ("features", _features), ("recipes", _recipes), ("accuracy", _accuracy), ("again", _again), ("scale", _scale),
-        ("check", _check),
+        ("check", _check), ("answers", _answers),
     ):  # fmt: skip
         if name in found:
             sections.append(
@@ -89,7 +90,7 @@ def _recipes(found: dict[str, Any]) -> Iterator[str]:
     for name, key, goal in (("classic", "seconds", 4), ("auto", "first_saved", 50), ("auto", "seconds", 50)):
         ratios = [literal["seconds"] / row[key] for literal, row in zip(runs["literal"], runs[name], strict=True)]
         what = "to its first saved classifier" if key == "first_saved" else "to its end"
-        yield f"- `{name}` {what}: {mean(ratios):.1f} times faster than the literal recipe (goal {goal})."
+        yield f"- `{name}` {what}: {_spread(spread(ratios), 1)} times faster than the literal recipe (goal {goal})."
     yield "\n![Accuracy on held-out photos against seconds](images/accuracy-against-seconds.png)"
 
 
@@ -142,6 +143,21 @@ def _check(found: dict[str, Any]) -> Iterator[str]:
         features = row["seconds"] - row["rest"]
         ratio, peak = row["seconds"] / features, row["peak_mb"]
         yield f"| {row['photos']:,} | {row['seconds']:.0f} | {features:.0f} | {ratio:.2f} | {peak:.0f} MB |"
+
+
+def _answers(found: dict[str, Any]) -> Iterator[str]:
+    yield "## Answers\n"
+    yield "One photo, from the start of a process to its end, in turns; a Keras script loads the same classifier.\n"
+    yield "| process | seconds | goal |"
+    yield "|---|---|---|"
+    yield f"| `leafgraft predict` | {_spread(found['cold']['leafgraft'])} | 1.0 |"
+    yield f"| Keras script | {_spread(found['cold']['keras'])} | |"
+    yield f"\n{_spread(found['cold_ratio'], 1)} times faster (goal 4)."
+    yield f"\nA JPEG of twelve megapixels ({found['large_mb']:.1f} MB) at a time, sent to `leafgraft serve`:\n"
+    yield "| engine | milliseconds, median (minimum to maximum) | goal |"
+    yield "|---|---|---|"
+    for engine, row in found["warm"].items():
+        yield f"| {engine} | {row['median_ms']:.0f} ({row['min_ms']:.0f}-{row['max_ms']:.0f}) | 40 |"
 
 
 def _picture(found: dict[str, Any], path: Path) -> None:

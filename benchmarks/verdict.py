@@ -25,7 +25,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             whole = _trained(arguments.photos, Path(name) / f"all-{seed}", None, seed)
             found["calibration"].append({"seed": seed} | whole.metrics["calibration"]["test"] | whole.metrics["test"])
             print(found["calibration"][-1], flush=True)
-            found["deletion"].append({"seed": seed} | _deletion(whole, seed))
+            found["deletion"].append({"seed": seed} | _deletion(whole, Path(name) / f"all-{seed}", seed))
             print(found["deletion"][-1], flush=True)
             ten = _trained(arguments.photos, Path(name) / f"ten-{seed}", first_ten(arguments.photos), seed)
             found["strangers"].append({"seed": seed} | _strangers(ten, Path(name) / f"ten-{seed}", arguments.photos))
@@ -40,14 +40,15 @@ def _trained(photos: Path, folder: Path, classes: list[str] | None, seed: int, r
     return run.train(photos, folder, run.Settings(RECIPES[recipe], classes, seed=seed))
 
 
-def _deletion(trained: Any, seed: int) -> dict[str, Any]:
+def _deletion(trained: Any, run: Path, seed: int) -> dict[str, Any]:
     """How far an answer's probability falls without the hottest fifth of the photo, and without a random one."""
+    from leafgraft.bundle import Bundle
     from leafgraft.photos import centre
-    from leafgraft.verdict.explain import deletion, heat_maps
+    from leafgraft.verdict.explain import deletion
 
     test = trained.found.test
     photos = np.stack([centre(test.canvas(i)) for i in range(len(test))])
-    heat = heat_maps(trained.classifier.model, photos)
+    heat = Bundle(run).heat(photos, trained.classifier.predict_proba(test).argmax(axis=1))
     found = deletion(photos, heat, trained.classifier.predict_proba, groups=test.groups, seed=seed)
     return {
         "photos": found.photos,

@@ -33,8 +33,8 @@ def commands(group: Any, name: str = "leafgraft") -> Iterator[tuple[str, set[str
     """Every command of the program, a group of commands included, with its options."""
     options = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
     yield name, options | {"-h", "--help"}
-    for word, command in getattr(group, "commands", {}).items():
-        yield from commands(command, f"{name} {word}")
+    for word in group.list_commands(None) if hasattr(group, "list_commands") else ():
+        yield from commands(group.get_command(None, word), f"{name} {word}")
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))

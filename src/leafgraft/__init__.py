@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from leafgraft.bundle import Bundle
+    from leafgraft.bundle import Bundle, load_bundle
     from leafgraft.classifier import PlantClassifierTransferLearning
     from leafgraft.errors import OrderError, UserError
     from leafgraft.photos.dataset import Dataset
 
-__all__ = ["Bundle", "Dataset", "OrderError", "PlantClassifierTransferLearning", "UserError"]
+__all__ = ["Bundle", "Dataset", "OrderError", "PlantClassifierTransferLearning", "UserError", "load_bundle"]
 
 _HOMES = {
     "Bundle": "leafgraft.bundle",
@@ -18,6 +18,7 @@ _HOMES = {
     "OrderError": "leafgraft.errors",
     "PlantClassifierTransferLearning": "leafgraft.classifier",
     "UserError": "leafgraft.errors",
+    "load_bundle": "leafgraft.bundle",
 }
 
 

@@ -1,7 +1,8 @@
 """The saved classifier: a folder that is written whole or not at all, checked when opened, and answers without Keras.
 
 model.keras              the flat Keras model, for those who go on training or exporting
-model.xml, model.bin     the same in OpenVINO, float32: uint8 photos in, probabilities and features out; what answers
+model.xml, model.bin     the same in OpenVINO, float32: uint8 photos in; probabilities, features and activations out
+head.npz                 the dense layers of the head, for heat maps
 labels.json              names of the species in the order of the probabilities
 calibration.json         the temperature of the probabilities, and from where on a photo is called unknown
 known.npz                the photos that were learned from, as the classifier sees them
@@ -16,23 +17,28 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.engine.prefix import BATCH, OpenVINO, convert
+from leafgraft.engine.head import Head
+from leafgraft.engine.prefix import BATCH, OpenVINO, choose, convert
 from leafgraft.errors import UserError
 from leafgraft.files import sha256, write_json, write_text
 from leafgraft.machine import release_memory
+from leafgraft.photos.ahead import in_order
 from leafgraft.photos.dataset import Dataset
-from leafgraft.photos.decode import centre
+from leafgraft.photos.decode import Picture, as_canvas, centre
 from leafgraft.progress import Progress
 from leafgraft.verdict.calibration import temperature, tempered
+from leafgraft.verdict.explain import heat_maps
 from leafgraft.verdict.unknown import FEWEST, Known, Strangers
 
 KERAS = "model.keras"
@@ -40,10 +46,13 @@ OPENVINO = "model.xml"
 LABELS = "labels.json"
 CALIBRATION = "calibration.json"
 KNOWN = "known.npz"
+HEAD = "head.npz"
 CARD = "card.md"
 MANIFEST = "manifest.json"
-FILES = (KERAS, OPENVINO, "model.bin", LABELS, CALIBRATION, KNOWN, CARD)
-FORMAT = 2
+ANSWERING = (OPENVINO, "model.bin", HEAD, LABELS, CALIBRATION, KNOWN, CARD)
+"""What answers; the Keras file is for going on."""
+FILES = (KERAS, *ANSWERING)
+FORMAT = 3
 
 TOLERANCE = 1e-4
 """Largest difference in a probability between the files of a bundle; in float32 it is about 1e-6."""
@@ -85,17 +94,25 @@ class Answering:
     """The files of a classifier that answer, opened.
 
     Attributes:
+        folder: where they lie.
         classes: names of the species in the order of the probabilities.
         known: the photos that were learned from.
         calibration: temperature and threshold.
     """
 
     def __init__(
-        self, folder: Path, classes: tuple[str, ...], known: Known, calibration: Calibration, batch: int
+        self,
+        folder: Path,
+        classes: tuple[str, ...],
+        known: Known,
+        calibration: Calibration,
+        batch: int,
+        precision: str = "fp32",
     ) -> None:
         """Compile the network; `Bundle` is the public way."""
-        self.classes, self.known, self.calibration = classes, known, calibration
-        self._engine = OpenVINO(folder / OPENVINO, batch=batch)
+        self.folder, self.classes, self.known, self.calibration = folder, classes, known, calibration
+        self._precision = precision
+        self._engine = OpenVINO(folder / OPENVINO, batch=batch, precision=precision, lone=batch == 1, outputs=2)
 
     def raw(self, canvases: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Probabilities before calibration (b, classes) and features (b, 2048) of the next b photos, in order."""
@@ -120,17 +137,49 @@ class Answering:
 
         return stacked(told(), len(self.classes))
 
-    def answer(self, canvases: Iterable[NDArray[np.uint8]]) -> Answers:
+    def answer(self, photos: Iterable[Picture]) -> Answers:
         """Answer to photos, all at once.
 
         Args:
-            canvases: as from `leafgraft.photos.load_canvas`.
-        """
-        return self.judged(*stacked(self.raw(canvases), len(self.classes)))
+            photos: paths, binary files, or uint8 (h, w, 3) in RGB each.
 
-    def predict_proba(self, canvases: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        Raises:
+            UnreadablePhoto: one of them is no photo; with the reason.
+        """
+        return self.judged(*stacked(self.raw(in_order(as_canvas, photos)), len(self.classes)))
+
+    def predict_proba(self, photos: Iterable[Picture]) -> NDArray[np.float32]:
         """The calibrated probability of each species for each photo, float32 (n, classes); see `answer`."""
-        return self.answer(canvases).probabilities
+        return self.answer(photos).probabilities
+
+    def predict(self, photos: Iterable[Picture]) -> NDArray[np.str_]:
+        """The likeliest species of each photo, (n,); `answer` also says whether it is unlike all of them."""
+        names: NDArray[np.str_] = np.array(self.classes)[self.predict_proba(photos).argmax(axis=1)]
+        return names
+
+    def heat(self, crops: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Where in photos the evidence for a species lies; see `leafgraft.verdict.explain.heat_maps`.
+
+        Args:
+            crops: uint8 (n, 224, 224, 3), as from `leafgraft.photos.centre`.
+            labels: int64 (n,), the species of each.
+
+        Returns:
+            float32 (n, 7, 7), 0-1.
+        """
+        engine, head = self._looking
+        maps, start = [], 0
+        for _, features, activations in engine.run(crops):
+            slopes = head.slopes(features, labels[start : start + len(features)])
+            maps.append(heat_maps(activations, slopes))
+            start += len(features)
+        return np.concatenate(maps) if maps else np.zeros((0, 1, 1), np.float32)
+
+    @cached_property
+    def _looking(self) -> tuple[OpenVINO, Head]:
+        """The network with its activations, which most answers do without, and the head."""
+        engine = OpenVINO(self.folder / OPENVINO, batch=1, precision=self._precision, lone=True)
+        return engine, Head.read(self.folder / HEAD)
 
     def judged(self, shares: NDArray[np.float32], features: NDArray[np.float32]) -> Answers:
         """Turn what the network gave for some photos into answers."""
@@ -158,19 +207,54 @@ def stacked(
 class Bundle(Answering):
     """A classifier that answers through OpenVINO alone."""
 
-    def __init__(self, path: str | Path, *, batch: int = 1) -> None:
+    def __init__(self, path: str | Path, *, batch: int = 1, engine: str = "fp32") -> None:
         """Open a bundle.
 
         Args:
             path: a bundle, or the folder of a run.
-            batch: photos a request; more than 1 pays a little when there are many.
+            batch: photos a request. With 1 all cores work on one photo, which is answered soonest; more is faster for
+                many photos.
+            engine: "fp32" gives the same answers everywhere; "bf16" is about twice as fast where the processor has it,
+                and "auto" takes it there (probabilities differ in the third digit).
 
         Raises:
-            UserError: there is none, or it is damaged.
+            UserError: there is none, it is damaged, or the machine has no such engine.
         """
+        precision = choose(engine).name
+        if precision not in ("fp32", "bf16"):
+            raise UserError(f"A saved classifier answers in fp32, bf16 or auto. Received: {engine!r}.")
         folder = find(path)
-        verify(folder)
-        super().__init__(folder, labels(folder), known(folder), calibration(folder), batch)
+        with ThreadPoolExecutor(1) as aside:  # the digests take as long as the compiling
+            verified = aside.submit(verify, folder, ANSWERING)
+            try:
+                super().__init__(folder, labels(folder), known(folder), calibration(folder), batch, precision)
+            except Exception:
+                verified.result()  # says which file is damaged
+                raise
+            verified.result()
+
+    @property
+    def card(self) -> str:
+        """The model card, in Markdown."""
+        return (self.folder / CARD).read_text(encoding="utf-8")
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What ``metrics.json`` of the run says that the bundle lies in; empty where there is none."""
+        try:
+            return dict(json.loads((self.folder.parent / "metrics.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+
+def load_bundle(path: str | Path, *, batch: int = 1, engine: str = "fp32") -> Bundle:
+    """Open a saved classifier to ask; see `Bundle`.
+
+    For example::
+
+        load_bundle("run").predict(["photo.jpg"])
+    """
+    return Bundle(path, batch=batch, engine=engine)
 
 
 class Draft(Answering):
@@ -252,7 +336,9 @@ def _write_network(folder: Path, model: Any) -> None:
 
     # A new model around the same layers is not compiled: the optimizer's state would double the file.
     keras.Model(model.input, model.output, name=model.name).save(folder / KERAS)
-    converted = convert(keras.Model(model.input, [model.output, model.get_layer("pool").output]))
+    pool = model.get_layer("pool")
+    converted = convert(keras.Model(model.input, [model.output, pool.output, pool.input]))
+    Head.of(model).write(folder / HEAD)
     try:
         ov.save_model(converted, folder / OPENVINO, compress_to_fp16=False)
     except RuntimeError as error:  # whatever keeps OpenVINO from writing, a full disk included
@@ -333,8 +419,12 @@ def calibration(path: str | Path) -> Calibration:
     return Calibration(content["temperature"], strangers, content["photos"])
 
 
-def verify(folder: Path) -> None:
-    """Check every file of a bundle against its digest.
+def verify(folder: Path, names: Sequence[str] = FILES) -> None:
+    """Check files of a bundle against their digests.
+
+    Args:
+        folder: the bundle.
+        names: of the files.
 
     Raises:
         UserError: a file is missing or has changed, or the bundle is of another version's format.
@@ -347,7 +437,7 @@ def verify(folder: Path) -> None:
     if edition != FORMAT:
         way = "update leafgraft" if isinstance(edition, int) and edition > FORMAT else "train it again"
         raise UserError(f"{folder} has the format {edition!r}, and this version reads {FORMAT}; {way}.")
-    for name in FILES:
+    for name in names:
         path = folder / name
         if not path.is_file() or sha256(path) != digests.get(name):
             raise UserError(f"{path} is missing or damaged; use another copy of the classifier.")

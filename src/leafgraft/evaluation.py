@@ -87,9 +87,7 @@ def evaluated(
             plots.confusion_matrix(matrix, found.classes, folder / "confusion.png")
         write_json(folder / "metrics.json", metrics)  # before anything else can go wrong
         with clock("explain"), under_way(progress, "Writing the report"):
-            facts = run_facts(
-                classifier.model, draft, found, sides, audit, folds, classifier.history, metrics, record, folder.name
-            )
+            facts = run_facts(draft, found, sides, audit, folds, classifier.history, metrics, record, folder.name)
         draft.card = card_of(found, record, metrics, folder.name)
     metrics |= {"seconds": clock.seconds | {"total": clock.total()}, "peak_rss_mb": peak_rss_mb()}
     write_json(folder / "metrics.json", metrics)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 
 
 def cores() -> int:
@@ -27,10 +28,13 @@ def peak_rss_mb() -> float:
         import psutil
 
         return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
+    if sys.platform == "linux":
+        # Not getrusage, in which the memory of the process that started this one counts as well.
+        status = Path("/proc/self/status").read_text()
+        return round(int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6, 1)
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1)  # in bytes on macOS
 
 
 def versions() -> dict[str, str]:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from conftest import SPECIES, Said
 from leafgraft import run
+from leafgraft.bundle import Bundle
 from leafgraft.photos import centre
-from leafgraft.verdict.explain import heat_maps
 from photos_broken import write_broken
 
 
@@ -39,7 +39,8 @@ def test_it_draws_what_the_classifier_saw(
     assert content["answer"]["probability"] == pytest.approx(float(line["probability"]), abs=1e-5)
     test = trained.found.test
     assert test is not None
-    expected = heat_maps(trained.classifier.model, centre(test.canvas(0))[None])[0]
+    label = np.array([SPECIES.index(line["predicted"])])
+    expected = Bundle(trained_run).heat(centre(test.canvas(0))[None], label)[0]
     np.testing.assert_allclose(content["heat"], expected, atol=1e-3)
     with Image.open(output) as image:
         assert image.format == "PNG"

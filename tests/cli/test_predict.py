@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from conftest import SPECIES, Said
+from conftest import SPECIES, Said, rows
 from leafgraft import run
+from leafgraft.files import sha256
 from photos_broken import write_broken
 
 WITHOUT_TENSORFLOW = """
@@ -103,6 +106,14 @@ def test_no_tensorflow_is_loaded_for_it(trained_run: Path, garden: Path) -> None
     assert done.stderr == "[]\n"
 
 
+def test_a_reader_that_has_had_enough_is_no_failure(trained_run: Path, garden: Path) -> None:
+    command = f"{sys.executable} -m leafgraft predict {trained_run} {garden} {garden} {garden} | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert "failure" not in done.stderr
+    assert "Error" not in done.stderr
+
+
 def test_a_folder_and_what_is_broken_in_it(
     leafgraft: Callable[..., Said], refused: Callable[..., str], trained_run: Path, garden: Path, tmp_path: Path
 ) -> None:
@@ -124,7 +135,71 @@ def test_a_folder_and_what_is_broken_in_it(
     sentence = refused("predict", trained_run, broken["empty.jpg"])
     assert sentence == f"leafgraft: {broken['empty.jpg']} cannot be used: empty file; name a photo."
     assert "no such file" in refused("predict", trained_run, tmp_path / "none.jpg")
-    assert "folder.jpg is empty; name a photo" in refused("predict", trained_run, broken["folder.jpg"])
+    assert "folder.jpg lists no photo; name a photo" in refused("predict", trained_run, broken["folder.jpg"])
+
+
+def test_answers_of_any_kind_of_list_go_to_any_kind_of_file(
+    leafgraft: Callable[..., Said], trained_run: Path, garden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = sorted((garden / "fern").iterdir())
+    expected = json.loads(leafgraft("predict", trained_run, *photos, "--json").out)["photos"]
+    listing = tmp_path / "list.csv"
+    listing.write_text("path,label\n" + "".join(f"{path},x\n" for path in photos), encoding="utf-8")
+    for source, name in (
+        (garden / "fern", "a.csv"),
+        (f"{garden}/f*n/*", "b.jsonl"),
+        (listing, "c.parquet"),
+        ("-", "d.csv"),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{path}\n" for path in photos)))
+        said = leafgraft("predict", trained_run, source, "-o", tmp_path / "out" / name, "--json")
+        assert said.status == 0, said.err
+        assert json.loads(said.out) == {"file": str(tmp_path / "out" / name), "photos": len(photos), "problems": 0}
+    lines = (tmp_path / "out" / "b.jsonl").read_text(encoding="utf-8").splitlines()
+    for found, wanted in zip(map(json.loads, lines), expected, strict=True):
+        assert found["path"] == wanted["path"]
+        assert found["predictions"][0]["species"] == wanted["predictions"][0]["species"]
+    table = pyarrow.parquet.read_table(tmp_path / "out" / "c.parquet").to_pylist()
+    for cells in (rows(tmp_path / "out" / "a.csv"), rows(tmp_path / "out" / "d.csv"), table):
+        assert [row["path"] for row in cells] == [str(path) for path in photos]
+        assert [row["species_1"] for row in cells] == [row["predictions"][0]["species"] for row in expected]
+        for row, wanted in zip(cells, expected, strict=True):
+            assert float(row["probability_1"]) == pytest.approx(wanted["predictions"][0]["probability"], abs=1e-4)
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_a_run_that_was_ended_goes_on_where_it_stopped(
+    leafgraft: Callable[..., Said], refused: Callable[..., str], trained_run: Path, garden: Path, tmp_path: Path
+) -> None:
+    photos, output = garden / "fern", tmp_path / "answers.jsonl"
+    leafgraft("predict", trained_run, photos, "-o", output, "--top", 2)
+    whole = output.read_text(encoding="utf-8")
+    about = {"model": sha256(trained_run / "model" / "manifest.json"), "top": 2, "engine": "fp32"}
+    partial = tmp_path / "answers.jsonl.partial"
+    kept = whole.splitlines()[:3]
+    marked = json.loads(kept[0]) | {"strangeness": 99.0}  # to see that it is not computed again
+    partial.write_text(
+        "\n".join([json.dumps(about), json.dumps(marked), *kept[1:]]) + '\n{"path": "cut of', encoding="utf-8"
+    )
+    assert "is left of a run that was ended; add --resume" in refused(
+        "predict", trained_run, photos, "-o", output, "--top", 2
+    )
+    assert "is of another classifier or other options" in refused(
+        "predict", trained_run, photos, "-o", output, "--resume"
+    )
+    cactus = garden / "cactus"
+    sentence = refused("predict", trained_run, cactus, "-o", output, "--top", 2, "--resume")
+    assert "goes on to" in sentence
+    assert "list the same photos" in sentence
+    assert leafgraft("predict", trained_run, photos, "-o", output, "--top", 2, "--resume").status == 0
+    found = output.read_text(encoding="utf-8").splitlines()
+    assert json.loads(found[0]) == marked
+    for one, other in zip(map(json.loads, found[1:]), map(json.loads, whole.splitlines()[1:]), strict=True):
+        assert one["path"] == other["path"]
+        assert one["predictions"][0]["species"] == other["predictions"][0]["species"]
+    assert not partial.exists()
+    assert "must end in .csv, .jsonl, .parquet" in refused("predict", trained_run, photos, "-o", tmp_path / "a.txt")
+    assert "name it with -o" in refused("predict", trained_run, photos, "--resume")
 
 
 def test_models_that_are_none(refused: Callable[..., str], trained_run: Path, garden: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -53,9 +52,8 @@ def facts_of(
     garden: bool = True,
 ) -> RunFacts:
     metrics = _metrics(sides, draft, folds)
-    model: Any = trained.classifier.model
     return run_facts(
-        model, draft, found or trained.found, sides, None, folds, trained.classifier.history, metrics,
+        draft, found or trained.found, sides, None, folds, trained.classifier.history, metrics,
         {"garden": garden}, "hedge",
     )  # fmt: skip
 

@@ -16,6 +16,8 @@ app = typer.Typer(
         "  leafgraft bank clear"
     ),
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

@@ -10,14 +10,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from leafgraft.bundle import KERAS, Bundle, find
+from leafgraft.bundle import Bundle
 from leafgraft.cli.evaluate import Model
 from leafgraft.cli.screen import Debug, Json, bars, result
 from leafgraft.errors import UserError
 from leafgraft.photos import UnreadablePhoto, centre, load_canvas
 from leafgraft.progress import under_way
 from leafgraft.report.explanation import explanation
-from leafgraft.verdict.explain import heat_maps
 
 
 def explain(
@@ -55,7 +54,7 @@ def explain(
     shown = best if species is None else bundle.classes.index(species)
     crop = centre(canvas)
     with bars() as progress, under_way(progress, "Looking for the evidence"):
-        heat = _heat(find(model) / KERAS, crop, shown)
+        heat = bundle.heat(crop[None], np.array([shown]))[0]
         pair = [(bundle.classes[label], float(row[label])) for label in (best, shown)]
         neighbours = list(_neighbours(bundle, answers.nearest[0]))
         explanation(crop, heat, pair[0], output, species=None if shown == best else pair[1], neighbours=neighbours)
@@ -95,11 +94,3 @@ def _neighbours(bundle: Bundle, nearest: NDArray[np.int64]) -> Iterator[tuple[ND
             yield centre(load_canvas(Path(bundle.known.paths[position]))), bundle.classes[bundle.known.labels[position]]
         except UnreadablePhoto:
             continue
-
-
-def _heat(file: Path, crop: NDArray[np.uint8], label: int) -> NDArray[np.float32]:
-    from leafgraft._tensorflow import keras
-
-    model = keras.models.load_model(file, safe_mode=True)
-    heat: NDArray[np.float32] = heat_maps(model, crop[None], np.array([label], np.int64))[0]
-    return heat

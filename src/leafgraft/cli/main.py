@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import sys
 import traceback
 from importlib import metadata
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.core
+import typer.main
 
-from leafgraft.cli import (
-    bank,
-    check,
-    compare,
-    demo,
-    doctor,
-    evaluate,
-    explain,
-    features,
-    garden,
-    predict,
-    train,
-    weights,
-)
 from leafgraft.cli.screen import say
 from leafgraft.errors import OrderError, UserError
 from leafgraft.photos import UnreadablePhoto
 
+COMMANDS = (
+    "demo", "check", "train", "evaluate", "predict", "explain", "compare", "features", "garden", "doctor", "weights",
+    "bank",
+)  # fmt: skip
+"""Each is a module of the same name, with a function of that name or, for a group of commands, an ``app``."""
+
+
+class _Lazy(typer.core.TyperGroup):
+    """Loads a command when it is called: all of them together take longer than naming a plant."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"leafgraft.cli.{cmd_name}")
+        group = getattr(module, "app", None)
+        if group is None:
+            group = typer.Typer(**_SETTINGS, add_completion=False)
+            group.command(cmd_name)(getattr(module, cmd_name))
+        command = typer.main.get_command(group)
+        command.name = cmd_name
+        return command
+
+
+_SETTINGS: dict[str, Any] = {
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 110},
+}
+
 app = typer.Typer(
     name="leafgraft",
+    cls=_Lazy,
     help=(
         "Graft a plant classifier onto an ImageNet ResNet50: a folder of photographs in, a classifier out.\n\n"
         "For example:\n\n"
@@ -44,9 +66,7 @@ app = typer.Typer(
     ),
     no_args_is_help=True,
     add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    **_SETTINGS,
 )
 
 
@@ -64,19 +84,6 @@ def common(  # noqa: D103 - a docstring would take the place of the help above
 ) -> None:
     pass
 
-
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("explain")(explain.explain)
-app.command("compare")(compare.compare)
-app.command("features")(features.features)
-app.command("garden")(garden.garden)
-app.add_typer(weights.app, name="weights")
-app.add_typer(bank.app, name="bank")
-app.command("doctor")(doctor.doctor)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from leafgraft.bundle import Bundle
 from leafgraft.cli.evaluate import Model
 from leafgraft.cli.screen import Debug, Json, Top, bars, result
 from leafgraft.errors import UserError
-from leafgraft.photos import UnreadablePhoto, load_canvas
+from leafgraft.files import sha256
+from leafgraft.ledger import Ledger
+from leafgraft.listing import STREAM, listed
+from leafgraft.naming import Row, named
+
+MANY = 4
+"""Photos a request where there is more than one; see `leafgraft.engine.prefix.BATCH`."""
 
 
 def predict(
     model: Model,
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO", help='Photos, folders, patterns, CSVs with a column path, or "-" for lines.'),
+    ],
     top: Top = 5,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the answers to a .csv, .jsonl or .parquet file."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run with -o stopped.")] = False,
+    engine: Annotated[
+        str, typer.Option("--engine", help='"fp32" as measured; "auto" or "bf16" about twice as fast where possible.')
+    ] = "fp32",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Name the plants on photographs.
+    """Name the plants on photographs, on one or on millions.
 
     A photo that is unlike all that the classifier has learned from is called unknown, with the species it is nearest
     to. With --json, "nearest" has the photos that were learned from and are most like it.
@@ -33,53 +49,57 @@ def predict(
 
       leafgraft predict run photo.jpg
 
-      leafgraft predict run *.jpg --top 1
+      leafgraft predict run 'photos/**/*.jpg' --top 1
 
-      leafgraft predict run folder --json
+      leafgraft predict run photos -o answers.csv
+
+      find . -name '*.jpg' | leafgraft predict run - -o answers.parquet --resume
     """
-    bundle = Bundle(model)
-    answers: list[dict[str, Any]] = []
+    if resume and output is None:
+        raise UserError("--resume goes on with a file of answers; name it with -o.")
+    alone = len(photos) == 1 and photos[0] != STREAM and Path(photos[0]).is_file()
+    bundle = Bundle(model, batch=1 if alone else MANY, engine=engine)
+    paths = listed(photos, sys.stdin)
     with bars() as progress:
-        found = bundle.answer(progress.track("Naming the plants", _readable(photos, answers), 0))
-    readable = (answer for answer in answers if "problem" not in answer)
-    for answer, row, strange, unknown, near in zip(
-        readable, found.probabilities, found.strangeness, found.unknown, found.nearest, strict=True
-    ):
-        best = row.argsort()[::-1][:top]
-        answer["unknown"] = bool(unknown)
-        answer["strangeness"] = None if np.isnan(strange) else round(float(strange), 6)
-        answer["predictions"] = [{"species": bundle.classes[i], "probability": round(float(row[i]), 6)} for i in best]
-        answer["nearest"] = [
-            {"path": bundle.known.paths[i], "species": bundle.classes[bundle.known.labels[i]]} for i in near
-        ]
-    if not answers:
-        raise UserError(f"{photos[0]} is empty; name a photo, or a folder of photos.")
-    if all("problem" in answer for answer in answers):
-        first = answers[0]
-        raise UserError(f"{first['path']} cannot be used: {first['problem']}; name a photo.")
-    result("\n".join(_line(answer) for answer in answers), {"photos": answers}, json)
+        if output is not None:
+            about = {"model": sha256(bundle.folder / "manifest.json"), "top": top, "engine": engine}
+            ledger = Ledger(output, about, resume=resume)
+            new = ledger.extend(named(bundle, ledger.remaining(paths), top))
+            problems = sum("problem" in row for row in progress.track("Naming the plants", new, 0))
+            ledger.finish()
+            text = f"{output}: {ledger.done:,} photos" + (f", {problems:,} of them unreadable" if problems else "")
+            result(text, {"file": str(output), "photos": ledger.done, "problems": problems}, json)
+            return
+        rows = _some_read(progress.track("Naming the plants", named(bundle, paths, top), 0), photos[0])
+        if json:
+            result("", {"photos": list(rows)}, json)
+            return
+        for row in rows:
+            print(_line(row))
 
 
-def _readable(photos: list[Path], answers: list[dict[str, Any]]) -> Iterator[NDArray[np.uint8]]:
-    """The canvas of each photo that can be read; each photo, whether it can or not, begins an answer."""
-    for path in _files(photos):
-        answers.append({"path": str(path)})
-        try:
-            yield load_canvas(path)
-        except UnreadablePhoto as problem:
-            answers[-1]["problem"] = str(problem)
+def _some_read(rows: Iterable[Row], listed: str) -> Iterator[Row]:
+    """Hand rows on.
+
+    Raises:
+        UserError: there are none, or none of a photo that could be read.
+    """
+    unread: list[Row] | None = []
+    for row in rows:
+        if unread is not None and "problem" in row:
+            unread.append(row)
+            continue
+        yield from unread or ()
+        unread = None
+        yield row
+    if unread == []:
+        raise UserError(f"{listed} lists no photo; name a photo, or a folder of photos.")
+    if unread:
+        raise UserError(f"{unread[0]['path']} cannot be used: {unread[0]['problem']}; name a photo.")
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        else:
-            yield path
-
-
-def _line(answer: dict[str, Any]) -> str:
+def _line(answer: Row) -> str:
     if "problem" in answer:
         return f"{answer['path']}: cannot be used: {answer['problem']}"
-    named = (f"{entry['species']} {100 * entry['probability']:.1f} %" for entry in answer["predictions"])
-    return f"{answer['path']}: {'unknown, nearest to ' if answer['unknown'] else ''}{', '.join(named)}"
+    listed = (f"{entry['species']} {100 * entry['probability']:.1f} %" for entry in answer["predictions"])
+    return f"{answer['path']}: {'unknown, nearest to ' if answer['unknown'] else ''}{', '.join(listed)}"

@@ -16,6 +16,8 @@ app = typer.Typer(
         "  leafgraft weights fetch"
     ),
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

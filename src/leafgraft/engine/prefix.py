@@ -142,7 +142,9 @@ def convert(model: Any) -> Any:
 class OpenVINO:
     """A compiled OpenVINO model that answers a stream of photos, several requests at once."""
 
-    def __init__(self, model: Any, *, batch: int = BATCH, precision: str = "fp32") -> None:
+    def __init__(
+        self, model: Any, *, batch: int = BATCH, precision: str = "fp32", lone: bool = False, outputs: int | None = None
+    ) -> None:
         """Compile a model.
 
         Args:
@@ -150,6 +152,8 @@ class OpenVINO:
             batch: photos a request.
             precision: "fp32", "bf16", or "int8" for a model that has been quantized: what is left in floating point
                 then runs in float32.
+            lone: whether photos come one by one: all cores then work on one, instead of each on its own.
+            outputs: how many of the outputs are asked for, the first ones; None for all.
         """
         from leafgraft._openvino import ov
 
@@ -157,8 +161,12 @@ class OpenVINO:
         if isinstance(model, (str, Path)):
             model = core.read_model(model)
         model.reshape([batch, *(dimension.get_length() for dimension in list(model.input(0).partial_shape)[1:])])
-        hint = "bf16" if precision == "bf16" else "f32"
-        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
+        for result in model.get_results()[outputs:] if outputs is not None else ():
+            model.remove_result(result)
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY" if lone else "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        }
         self._batch = batch
         self._compiled = core.compile_model(model, "CPU", settings)
         self._parallel = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")

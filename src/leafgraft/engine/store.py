@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,8 @@ from numpy.typing import NDArray
 from leafgraft.engine.bank import Bank, Rows, room, row_key, stored
 from leafgraft.engine.prefix import Choice, Engine, OpenVINO, TensorFlow, choose, convert, fingerprint
 from leafgraft.engine.quantize import quantized
-from leafgraft.machine import cores, release_memory
+from leafgraft.machine import release_memory
+from leafgraft.photos.ahead import in_order
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, PIXELS, Dataset
 from leafgraft.progress import Progress, under_way
@@ -346,15 +345,5 @@ def drawn(
         augmentation: ranges of the random views.
     """
     photos = [(photo, [numbers[i] for _, i in group]) for photo, group in itertools.groupby(wanted, lambda w: w[0])]
-    with ThreadPoolExecutor(cores(), thread_name_prefix="decode") as pool:
-        ahead: collections.deque[Future[list[NDArray[np.uint8]]]] = collections.deque()
-        try:
-            for photo, some in photos:
-                ahead.append(pool.submit(data.views, photo, some, augmentation))
-                if len(ahead) > 4 * cores():
-                    yield from ahead.popleft().result()
-            while ahead:
-                yield from ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
+    for views in in_order(lambda one: data.views(*one, augmentation), photos):
+        yield from views

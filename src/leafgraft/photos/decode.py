@@ -98,8 +98,27 @@ def open_photo(source: Path | BinaryIO, *, at_least: int | None = None) -> Image
     return decode(data, at_least=at_least)[0]
 
 
-def load_canvas(path: Path) -> NDArray[np.uint8]:
-    """Decode a photo straight to its canvas, several times faster for large JPEGs than ``canvas(open_photo(path))``.
+Picture = str | Path | BinaryIO | NDArray[np.uint8]
+"""A photo as callers have it: a path, a binary file, or pixels in RGB, (h, w, 3)."""
+
+
+def as_canvas(picture: Picture) -> NDArray[np.uint8]:
+    """Bring a photo into the form of a canvas; pixels that may be one pass as they are.
+
+    Raises:
+        UnreadablePhoto: it is no photo; with the reason.
+    """
+    if not isinstance(picture, np.ndarray):
+        return load_canvas(Path(picture) if isinstance(picture, str) else picture)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise UnreadablePhoto(f"pixels must be uint8 (h, w, 3), not {picture.dtype} {picture.shape}")
+    if min(picture.shape[:2]) in (SIDE, CANVAS_SHORT) and max(picture.shape[:2]) <= CANVAS_LONG:
+        return picture
+    return canvas(Image.fromarray(picture))
+
+
+def load_canvas(source: Path | BinaryIO) -> NDArray[np.uint8]:
+    """Decode a photo straight to its canvas, several times faster for large JPEGs than ``canvas(open_photo(source))``.
 
     Returns:
         uint8 (h, w, 3), as from `canvas`.
@@ -108,7 +127,7 @@ def load_canvas(path: Path) -> NDArray[np.uint8]:
         UnreadablePhoto: with the reason.
     """
     # Twice the canvas leaves the last reduction to our own filter, which is sharper than the JPEG decoder's.
-    return canvas(open_photo(path, at_least=2 * CANVAS_SHORT))
+    return canvas(open_photo(source, at_least=2 * CANVAS_SHORT))
 
 
 def canvas(image: Image.Image) -> NDArray[np.uint8]:

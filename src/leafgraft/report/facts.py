@@ -17,6 +17,7 @@ from leafgraft.photos.dataset import Dataset
 from leafgraft.report.findings import sections
 from leafgraft.report.page import Mistake, Neighbour, Rejection, Reliability, RunFacts, SpeciesRow, thumbnail
 from leafgraft.verdict.calibration import reliability
+from leafgraft.verdict.explain import overlay
 from leafgraft.verdict.metrics import accuracy_interval, confusion, expected_calibration_error, most_confused, sentence
 from leafgraft.verdict.unknown import ACCEPTED, NEIGHBOURS
 
@@ -59,7 +60,6 @@ class Measured:
 
 
 def run_facts(
-    model: Any,
     draft: Draft,
     found: Gathered,
     sides: Sequence[Measured],
@@ -73,7 +73,6 @@ def run_facts(
     """Put together what the report of a run shows.
 
     Args:
-        model: the trained Keras model, for heat maps.
         draft: the classifier as it is saved.
         found: the photos of the run.
         sides: answers to photos held out; the figures come from the first.
@@ -100,7 +99,7 @@ def run_facts(
         classes=found.classes,
         species=[] if main is None else list(_species(main, found)),
         confused=[] if matrix is None else most_confused(matrix, found.classes),
-        mistakes=[] if judged is None else _mistakes(model, judged, draft, found.classes),
+        mistakes=[] if judged is None else _mistakes(judged, draft, found.classes),
         rejection=_rejection(metrics),
         audit=[] if audit is None else sections(audit, shown=6),
         record=record,
@@ -155,17 +154,15 @@ def _species(side: Measured, found: Gathered) -> Iterator[SpeciesRow]:
         )  # fmt: skip
 
 
-def _mistakes(model: Any, side: Measured, draft: Draft, classes: Sequence[str]) -> list[Mistake]:
+def _mistakes(side: Measured, draft: Draft, classes: Sequence[str]) -> list[Mistake]:
     """The mistakes that were made with the highest probability, each with the reason as far as it can be shown."""
-    from leafgraft.verdict.explain import heat_maps, overlay
-
     sure = side.probabilities.max(axis=1)
     wrong = np.flatnonzero(side.named != side.data.labels)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
     if not len(wrong) or side.features is None:
         return []
     crops = np.stack([centre(side.data.canvas(position)) for position in wrong.tolist()])
-    maps = heat_maps(model, crops, side.named[wrong])
+    maps = draft.heat(crops, side.named[wrong])
     nearest, _ = draft.known.nearest(side.features[wrong], NEIGHBOURS)
     found = []
     for crop, heat, position, near in zip(crops, maps, wrong.tolist(), nearest.tolist(), strict=True):

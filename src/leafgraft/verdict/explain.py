@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from leafgraft.verdict.metrics import Interval, bootstrap_interval
-
-if TYPE_CHECKING:
-    from leafgraft._tensorflow import keras
 
 BATCH = 16
 """Photos at work at once; it bounds the memory."""
@@ -26,75 +22,31 @@ STRENGTH = 0.5
 SHARE = 0.2
 """The part of a photo that the deletion test blanks, 0-1."""
 
-_traced: WeakKeyDictionary[keras.Model, Callable[[Any], Any]] = WeakKeyDictionary()
-"""The base of each model that was explained, photos to activations, which TensorFlow takes seconds to trace. It shares
-the model's layers but does not hold the model, so an entry goes when its model does."""
 
-
-def heat_maps(
-    model: keras.Model, photos: NDArray[np.uint8], targets: NDArray[np.int64] | None = None
-) -> NDArray[np.float32]:
+def heat_maps(activations: NDArray[np.float32], slopes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Where in each photo the evidence for a species lies, by Grad-CAM on the last activations of the base.
 
     Every channel is weighted with the mean slope of the species' score along it, and what the weighted channels add up
-    to is kept where it is positive (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391). The score is what goes
-    into the softmax: the probability of a sure answer hardly has a slope.
+    to is kept where it is positive (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391). As the score sees the
+    activations through their mean alone, that slope is the same in every cell.
 
     Args:
-        model: with one of the heads of `leafgraft.network`, trained or loaded.
-        photos: RGB, uint8 (n, 224, 224, 3).
-        targets: int64 (n,), the label to explain for each photo; None explains the likeliest.
+        activations: float32 (n, a, b, f).
+        slopes: float32 (n, f), of the score along their means, as from `leafgraft.engine.head.Head.slopes`.
 
     Returns:
-        float32 (n, 7, 7), 0-1: shares of each photo's own strongest cell. A photo in which nothing speaks for the
+        float32 (n, a, b), 0-1: shares of each photo's own strongest cell. A photo in which nothing speaks for the
         species is 0 throughout.
 
     Raises:
-        ValueError: the shapes do not match, or a label is none of the model's.
+        ValueError: the shapes do not match.
     """
-    import tensorflow as tf
-
-    from leafgraft import network
-    from leafgraft._tensorflow import keras
-
-    labels = model.output.shape[-1]
-    if photos.shape[1:] != tuple(model.input.shape[1:]):
-        raise ValueError(f"photos must have the shape (n, {model.input.shape[1:]}), not {photos.shape}.")
-    if targets is not None:
-        _require_targets(targets, len(photos), labels)
-    if model not in _traced:
-        _traced[model] = _trace(network.base_of(model))
-    pool, last = model.get_layer("pool"), model.get_layer("probabilities")
-    head = keras.Model(pool.input, last.input)
-    parts = [np.zeros((0, *pool.input.shape[1:3]), np.float32)]
-    for start in range(0, len(photos), BATCH):
-        activations = _traced[model](tf.constant(photos[start : start + BATCH], tf.float32))
-        with tf.GradientTape() as tape:
-            tape.watch(activations)
-            scores = keras.ops.matmul(head(activations, training=False), last.kernel) + last.bias
-            explained = tf.argmax(scores, axis=1) if targets is None else targets[start : start + BATCH]
-            # Their sum has the slopes of each: the score of one photo does not depend on the others.
-            score = tf.reduce_sum(tf.gather(scores, explained, axis=1, batch_dims=1))
-        weights = tf.reduce_mean(tape.gradient(score, activations), axis=(1, 2), keepdims=True)
-        parts.append(np.maximum(tf.reduce_sum(weights * activations, axis=-1).numpy(), 0))
-    heat: NDArray[np.float32] = np.concatenate(parts)
-    strongest = heat.max(axis=(1, 2), keepdims=True)
+    if activations.ndim != 4 or slopes.shape != (len(activations), activations.shape[-1]):
+        raise ValueError(f"activations {activations.shape} and slopes {slopes.shape} must be (n, a, b, f) and (n, f).")
+    heat: NDArray[np.float32] = np.maximum(np.einsum("nabf,nf->nab", activations, slopes), 0)
+    strongest = heat.max(axis=(1, 2), keepdims=True, initial=0)
     heat /= np.where(strongest > 0, strongest, 1)
     return heat
-
-
-def _trace(base: keras.Model) -> Callable[[Any], Any]:
-    import tensorflow as tf
-
-    # One signature for batches of all sizes, or TensorFlow would trace it anew for the last one.
-    signature = [tf.TensorSpec((None, *base.input.shape[1:]), tf.float32)]
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def forward(photos: Any) -> Any:
-        return base(photos, training=False)
-
-    traced: Callable[[Any], Any] = forward
-    return traced
 
 
 def overlay(photo: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -1,0 +1,74 @@
+"""Names the plants on any number of photos, one row after another, in the order in which they are listed."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leafgraft.photos import UnreadablePhoto, load_canvas
+from leafgraft.photos.ahead import in_order
+
+if TYPE_CHECKING:
+    from leafgraft.bundle import Answers, Bundle
+
+Row = dict[str, Any]
+"""What is said of a photo: ``path``, and ``unknown``, ``strangeness``, ``predictions`` (species and probability,
+likeliest first) and ``nearest``; or ``problem`` where it cannot be read."""
+
+
+def named(bundle: Bundle, photos: Iterable[Path], top: int) -> Iterator[Row]:
+    """Name the plants on photos.
+
+    Args:
+        bundle: the classifier.
+        photos: paths; they are taken only a little ahead of the reader.
+        top: how many species to name.
+
+    Yields:
+        A row a photo, in order.
+    """
+    waiting: collections.deque[Row] = collections.deque()
+
+    def readable() -> Iterator[NDArray[np.uint8]]:
+        for path, canvas in in_order(_read, photos):
+            waiting.append({"path": str(path)})
+            if isinstance(canvas, str):
+                waiting[-1]["problem"] = canvas
+            else:
+                yield canvas
+
+    for shares, features in bundle.raw(readable()):
+        answers = bundle.judged(shares, features)
+        for position in range(len(shares)):
+            while "problem" in waiting[0]:
+                yield waiting.popleft()
+            yield waiting.popleft() | _said(bundle, answers, position, top)
+    yield from waiting
+
+
+def _read(path: Path) -> tuple[Path, NDArray[np.uint8] | str]:
+    try:
+        return path, load_canvas(path)
+    except UnreadablePhoto as problem:
+        return path, str(problem)
+
+
+def _said(bundle: Bundle, answers: Answers, position: int, top: int) -> Row:
+    row, strange = answers.probabilities[position], float(answers.strangeness[position])
+    known = bundle.known
+    return {
+        "unknown": bool(answers.unknown[position]),
+        "strangeness": None if np.isnan(strange) else round(strange, 6),
+        "predictions": [
+            {"species": bundle.classes[i], "probability": round(float(row[i]), 6)} for i in row.argsort()[::-1][:top]
+        ],
+        "nearest": [
+            {"path": known.paths[i], "species": bundle.classes[known.labels[i]]}
+            for i in answers.nearest[position].tolist()
+        ],
+    }
