@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import http.server
 import io
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ENOUGH = 60  # seconds, for anything that the page waits for
+
+SERVE = (sys.executable, "-m", "leafgraft", "serve")
 
 DROP = """
 const transfer = new DataTransfer();
@@ -40,7 +43,7 @@ def served(model: Path, folder: Path, *options: str) -> Iterator[str]:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         port = place.getsockname()[1]
-    command = [sys.executable, "-m", "leafgraft", "serve", model, "--port", str(port), *options]
+    command = [*SERVE, str(model), "--port", str(port), *options]
     with (folder / f"log-{port}.txt").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         address = f"http://127.0.0.1:{port}/"
         try:
@@ -48,7 +51,7 @@ def served(model: Path, folder: Path, *options: str) -> Iterator[str]:
             yield address
         finally:
             process.terminate()
-            assert process.wait(ENOUGH) == 0
+            assert process.wait(ENOUGH) in (0, -signal.SIGTERM)
 
 
 def _await_ready(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -100,7 +100,9 @@ def test_scripts_and_styles_stand_in_files_of_their_own() -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_no_text_becomes_markup_or_code(name: str) -> None:
-    dangerous = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|cssText|setAttribute"
+    dangerous = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|cssText|setAttribute"
+    )
     assert not re.search(dangerous, SCRIPTS[name])
 
 

@@ -58,7 +58,9 @@ function bar({ species, probability }) {
   const drawn = element("span", { className: "bar", ariaHidden: "true" });
   drawn.style.inlineSize = `${100 * probability}%`;
   const name = element("th", { scope: "row", className: "word name", textContent: species });
-  return element("tr", {}, name, element("td", {}, drawn, element("span", { textContent: percent(probability) })));
+  const track = element("span", { className: "track" }, drawn);
+  const both = element("div", {}, track, element("span", { textContent: percent(probability) }));
+  return element("tr", {}, name, element("td", {}, both));
 }
 
 /** Put the photo in its frame, and the heat over the square that the classifier saw. */

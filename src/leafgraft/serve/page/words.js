@@ -13,18 +13,18 @@ const WORDS = {
     privacy: "Photos go to this service alone, and it keeps none of them.",
     privacy_corrections: "Photos go to this service alone, and it keeps only those that you correct.",
     looking: "Looking at {name} …",
-    progress: { one: "{done} of {n} photo …", other: "{done} of {n} photos …" },
+    progress: "{done} of {n} photos …",
     busy: "The service is busy; trying again in {seconds} s …",
     stop: "Stop",
     stopped: "Stopped.",
-    done: { one: "Done: {n} photo.", other: "Done: {n} photos." },
+    done: "Done: {n} {photo|photos}.",
     refused: "{name} cannot be used: {reason}",
     too_large: "it has {size} MB, and at most {limit} MB are taken.",
     folder: "it is a folder; drop the photos in it.",
     no_files: "There was no picture in that.",
     unreachable: "The service does not answer; see whether it still runs, and try again.",
     failed: "The service refused: {reason}",
-    many: { one: "{n} photo", other: "{n} photos" },
+    many: "{n} {photo|photos}",
     photo: "Photo",
     species: "Species",
     probability: "Probability",
@@ -45,10 +45,7 @@ const WORDS = {
     send: "Send",
     thanks: "Thank you, it is noted: {name}.",
     about: "About this classifier",
-    accuracy: {
-      one: "Accuracy {accuracy} (95 % interval {low} to {high}) on {n} held-out photo.",
-      other: "Accuracy {accuracy} (95 % interval {low} to {high}) on {n} held-out photos.",
-    },
+    accuracy: "Accuracy {accuracy} (95% interval {low} to {high}) on {n} held-out {photo|photos}.",
     unmeasured: "This classifier has no figure from held-out photos; its card says what is known.",
     no_strangers: "It cannot tell strangers: it always names one of its own species.",
     card: "Model card",
@@ -67,28 +64,18 @@ const WORDS = {
     privacy: "Фотографии получает только этот сервис; он ничего не хранит.",
     privacy_corrections: "Фотографии получает только этот сервис; он хранит лишь те, которые вы исправили.",
     looking: "Смотрим на {name} …",
-    progress: {
-      one: "{done} из {n} фотографии …",
-      few: "{done} из {n} фотографий …",
-      many: "{done} из {n} фотографий …",
-      other: "{done} из {n} фотографии …",
-    },
+    progress: "Фотографии: {done} из {n} …",
     busy: "Сервис занят; следующая попытка через {seconds} с …",
     stop: "Остановить",
     stopped: "Остановлено.",
-    done: {
-      one: "Готово: {n} фотография.",
-      few: "Готово: {n} фотографии.",
-      many: "Готово: {n} фотографий.",
-      other: "Готово: {n} фотографии.",
-    },
+    done: "Готово: {n} {фотография|фотографии|фотографий}.",
     refused: "{name} не подходит: {reason}",
     too_large: "в файле {size} МБ, а принимается не больше {limit} МБ.",
     folder: "это папка; перетащите фотографии из неё.",
     no_files: "Здесь не оказалось снимка.",
     unreachable: "Сервис не отвечает; проверьте, работает ли он, и попробуйте ещё раз.",
     failed: "Сервис отказал: {reason}",
-    many: { one: "{n} фотография", few: "{n} фотографии", many: "{n} фотографий", other: "{n} фотографии" },
+    many: "{n} {фотография|фотографии|фотографий}",
     photo: "Фотография",
     species: "Вид",
     probability: "Вероятность",
@@ -109,12 +96,7 @@ const WORDS = {
     send: "Отправить",
     thanks: "Спасибо, записано: {name}.",
     about: "Об этом классификаторе",
-    accuracy: {
-      one: "Точность {accuracy} (95-процентный интервал от {low} до {high}) на {n} отложенной фотографии.",
-      few: "Точность {accuracy} (95-процентный интервал от {low} до {high}) на {n} отложенных фотографиях.",
-      many: "Точность {accuracy} (95-процентный интервал от {low} до {high}) на {n} отложенных фотографиях.",
-      other: "Точность {accuracy} (95-процентный интервал от {low} до {high}) на {n} отложенной фотографии.",
-    },
+    accuracy: "Точность {accuracy} (95-процентный интервал от {low} до {high}); отложено {n} {фотография|фотографии|фотографий}.",
     unmeasured: "Для этого классификатора нет оценки на отложенных фотографиях; что известно, сказано в его паспорте.",
     no_strangers: "Незнакомое он не распознаёт: всегда называет один из своих видов.",
     card: "Паспорт модели",
@@ -125,6 +107,7 @@ const WORDS = {
   },
 };
 
+const FORMS = ["one", "few", "many"]; // "other" is the last form of a language
 const KEY = "leafgraft-language";
 let language = chosen();
 
@@ -154,12 +137,11 @@ export function speak(tag) {
   }
 }
 
-/** A text with its {places} filled in; `n` chooses the plural. */
+/** A text with its {places} filled in; `n` chooses among {forms|of a word}. */
 export function say(key, values = {}) {
-  const entry = WORDS[language][key];
-  const text = typeof entry === "string" ? entry : entry[new Intl.PluralRules(language).select(values.n)];
-  return text.replace(/\{(\w+)\}/g, (_, place) => {
-    const value = values[place];
+  const form = FORMS.indexOf(new Intl.PluralRules(language).select(values.n ?? 1));
+  return WORDS[language][key].replace(/\{([^}]*)\}/g, (_, place) => {
+    const value = place.includes("|") ? place.split("|").at(form) : values[place];
     return typeof value === "number" ? value.toLocaleString(language) : value;
   });
 }
