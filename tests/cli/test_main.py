@@ -24,6 +24,7 @@ COMMANDS = [
     ("evaluate",),
     ("predict",),
     ("explain",),
+    ("export",),
     ("compare",),
     ("features",),
     ("garden",),

@@ -19,8 +19,8 @@ from leafgraft.errors import OrderError, UserError
 from leafgraft.photos import UnreadablePhoto
 
 COMMANDS = (
-    "demo", "check", "train", "evaluate", "predict", "explain", "compare", "features", "garden", "doctor", "weights",
-    "bank",
+    "demo", "check", "train", "evaluate", "predict", "explain", "export", "compare", "features", "garden", "doctor",
+    "weights", "bank",
 )  # fmt: skip
 """Each is a module of the same name, with a function of that name or, for a group of commands, an ``app``."""
 
@@ -62,6 +62,7 @@ app = typer.Typer(
         "  leafgraft predict RUN photo.jpg    name the plant on a photo\n\n"
         "  leafgraft explain RUN photo.jpg    show why\n\n"
         "  leafgraft evaluate RUN PHOTOS      measure it on other photos\n\n"
+        "  leafgraft export RUN -o FILE ...   take it elsewhere, also to a phone\n\n"
         "Status: 0 done, 2 something you can mend, 1 a failure of ours (--debug shows where)."
     ),
     no_args_is_help=True,
