@@ -24,6 +24,8 @@ COMMANDS = [
     ("evaluate",),
     ("predict",),
     ("explain",),
+    ("serve",),
+    ("export",),
     ("compare",),
     ("features",),
     ("garden",),
@@ -35,6 +37,9 @@ COMMANDS = [
     ("bank",),
     ("bank", "status"),
     ("bank", "clear"),
+    ("corrections",),
+    ("corrections", "list"),
+    ("corrections", "export"),
 ]
 
 

@@ -19,8 +19,8 @@ from leafgraft.errors import OrderError, UserError
 from leafgraft.photos import UnreadablePhoto
 
 COMMANDS = (
-    "demo", "check", "train", "evaluate", "predict", "explain", "serve", "compare", "features", "garden", "doctor",
-    "weights", "bank", "corrections",
+    "demo", "check", "train", "evaluate", "predict", "explain", "serve", "export", "compare", "features", "garden",
+    "doctor", "weights", "bank", "corrections",
 )  # fmt: skip
 """Each is a module of the same name, with a function of that name or, for a group of commands, an ``app``."""
 
@@ -63,6 +63,7 @@ app = typer.Typer(
         "  leafgraft explain RUN photo.jpg    show why\n\n"
         "  leafgraft evaluate RUN PHOTOS      measure it on other photos\n\n"
         "  leafgraft serve RUN                answer on a page and over HTTP\n\n"
+        "  leafgraft export RUN -o FILE ...   take it elsewhere, also to a phone\n\n"
         "Status: 0 done, 2 something you can mend, 1 a failure of ours (--debug shows where)."
     ),
     no_args_is_help=True,

@@ -61,13 +61,14 @@ def quantized(
         model = convert()
         if isinstance(model, Path):
             model = ov.Core().read_model(model)
-        model = _quantize(model, [crop(position)[None] for _, position in chosen])
+        model = in_int8(model, [crop(position)[None] for _, position in chosen])
         ov.save_model(model, temporary / "model.xml", compress_to_fp16=False)
         write_json(temporary / "about.json", {"settings": "int8 network", "shapes": [], "photos": used})
     return folder
 
 
-def _quantize(model: Any, photos: Sequence[NDArray[np.uint8]]) -> Any:
+def in_int8(model: Any, photos: Sequence[NDArray[np.uint8]]) -> Any:
+    """Quantize an ``openvino.Model``, calibrated on photos, uint8 (1, 224, 224, 3) each."""
     import nncf
 
     nncf.set_log_level(logging.ERROR)
