@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leafgraft.bundle import Answers, Bundle, stacked
 from leafgraft.photos import UnreadablePhoto, load_canvas
 from leafgraft.photos.ahead import in_order
-
-if TYPE_CHECKING:
-    from leafgraft.bundle import Answers, Bundle
 
 Row = dict[str, Any]
 """What is said of a photo: ``path``, and ``unknown``, ``strangeness``, ``predictions`` (species and probability,
 likeliest first) and ``nearest``; or ``problem`` where it cannot be read."""
+
+_PARTS = 16
+"""Parts of `Bundle.raw` that are judged together: NumPy's threads get into the way of the engine's each time."""
 
 
 def named(bundle: Bundle, photos: Iterable[Path], top: int) -> Iterator[Row]:
@@ -42,7 +44,9 @@ def named(bundle: Bundle, photos: Iterable[Path], top: int) -> Iterator[Row]:
             else:
                 yield canvas
 
-    for shares, features in bundle.raw(readable()):
+    parts = bundle.raw(readable())
+    while some := list(itertools.islice(parts, _PARTS)):
+        shares, features = stacked(some, len(bundle.classes))
         answers = bundle.judged(shares, features)
         for position in range(len(shares)):
             while "problem" in waiting[0]:
