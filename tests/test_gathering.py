@@ -10,7 +10,7 @@ import pytest
 from conftest import SHORT
 from leafgraft import run
 from leafgraft.errors import UserError
-from leafgraft.gathering import Settings, described, divided, gather, require_new, scanned
+from leafgraft.gathering import Settings, described, divided, gather, scanned
 from leafgraft.photos.garden import draw
 
 
@@ -76,17 +76,6 @@ def test_a_data_set_without_a_training_side_is_refused(few: Path, tmp_path: Path
     shutil.move(few, tmp_path / "split" / "test")
     with pytest.raises(UserError, match="none to train on"):
         gather(tmp_path / "split", Settings(SHORT))
-
-
-def test_a_folder_that_is_taken_is_refused(few: Path, tmp_path: Path) -> None:
-    require_new(tmp_path / "new", few)
-    (tmp_path / "taken").mkdir()
-    require_new(tmp_path / "taken", few)
-    (tmp_path / "taken" / "a.txt").touch()
-    with pytest.raises(UserError, match=r"taken exists and is not empty; choose another folder"):
-        require_new(tmp_path / "taken", few)
-    with pytest.raises(UserError, match=r"a\.txt is a file"):
-        require_new(tmp_path / "taken" / "a.txt", few)
 
 
 def test_a_cross_validation_holds_nothing_out(few: Path) -> None:

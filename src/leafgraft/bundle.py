@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,7 +29,7 @@ from numpy.typing import NDArray
 from leafgraft.engine.head import Head
 from leafgraft.engine.prefix import BATCH, OpenVINO, choose, convert
 from leafgraft.errors import UserError
-from leafgraft.files import sha256, write_json, write_text
+from leafgraft.files import exchange, sha256, sync_all, synced, temporary_beside, write_json, write_text
 from leafgraft.machine import release_memory
 from leafgraft.photos.ahead import in_order
 from leafgraft.photos.dataset import Dataset
@@ -301,7 +299,8 @@ def drafted(folder: Path, model: Any, classes: tuple[str, ...], known: Known) ->
         raise UserError(f"{folder} exists and is no saved classifier; choose another path.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary = temporary_beside(folder)
+        temporary.mkdir()
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}); choose another path.") from error
     try:
@@ -349,21 +348,12 @@ def _put(temporary: Path, folder: Path) -> None:
     """Write the manifest, bring everything to the disk, and give the folder its name."""
     digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
     (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": digests}, indent=2), encoding="utf-8")
-    for path in temporary.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    temporary.chmod(0o755)
-    if not folder.exists():
+    sync_all(temporary)
+    if folder.exists():
+        exchange(temporary, folder)  # whoever opens it in this moment finds one or the other
+    else:
         temporary.rename(folder)
-        return
-    old = temporary.with_name(temporary.name + "-old")
-    folder.rename(old)
-    try:
-        temporary.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    synced(folder.parent)
 
 
 def _require_agreement(model: Any, draft: Draft) -> None:

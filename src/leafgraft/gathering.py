@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leafgraft.engine.checkpoint import EVERY
 from leafgraft.errors import UserError
 from leafgraft.photos import Photo, scan
 from leafgraft.photos.dataset import Dataset
@@ -39,6 +40,7 @@ class Settings:
         group_by: what photos belong together by; see `leafgraft.photos.scan`.
         folds: of a cross-validation that judges the recipe instead of photos held out; 0 for none.
         track: "tensorboard" or "mlflow" (see `leafgraft.track`), or None.
+        checkpoint_every: seconds between two checkpoints of the training.
     """
 
     recipe: Recipe
@@ -56,6 +58,7 @@ class Settings:
     group_by: str | None = None
     folds: int = 0
     track: str | None = None
+    checkpoint_every: float = EVERY
 
     def classifier(self, classes: Sequence[str], weights: Path) -> PlantClassifierTransferLearning:
         """A new classifier for some species, from a file with ImageNet weights."""
@@ -142,18 +145,3 @@ def described(found: Gathered) -> str:
             f"the first is {first.path.name}: {first.problem}."
         )
     return text
-
-
-def require_new(folder: Path, source: Path) -> None:
-    """Refuse a folder for a run that holds something, or that the next scan would take for a species.
-
-    Raises:
-        UserError: it does, it is a file, or it lies within the folder of photos.
-    """
-    if folder.is_dir():
-        if any(folder.iterdir()):
-            raise UserError(f"{folder} exists and is not empty; choose another folder, or remove this one first.")
-    elif folder.exists():
-        raise UserError(f"{folder} is a file; choose a folder that does not exist yet.")
-    if folder.resolve().is_relative_to(source.resolve()):
-        raise UserError(f"{folder} lies within {source}, where it would pass for a species; choose a folder outside.")

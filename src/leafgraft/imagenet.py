@@ -21,7 +21,7 @@ import numpy as np
 import platformdirs
 
 from leafgraft.errors import UserError
-from leafgraft.files import sha256
+from leafgraft.files import sha256, synced
 from leafgraft.progress import Progress
 from leafgraft.weights_format import NOTOP, TOP, Arrays, differences, read, split
 from leafgraft.weights_sources import DeliveryError, Source, probe, sources
@@ -172,7 +172,9 @@ def _keep(folder: Path, temporary: Path, source: str, body: Arrays, head: Arrays
     }
     (temporary / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
     for name in [*contents, RECORD]:
+        synced(temporary / name)
         (temporary / name).replace(folder / name)
+    synced(folder)
 
 
 def load_into(model: Any, path: Path) -> None:

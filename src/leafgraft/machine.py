@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -59,6 +59,12 @@ class Clock:
         self.seconds: dict[str, float] = {}
         self._start = time.perf_counter()
 
+    def add(self, seconds: Mapping[str, float], total: float) -> None:
+        """Count what an earlier process has spent on the same run."""
+        for part, spent in seconds.items():
+            self.seconds[part] = round(self.seconds.get(part, 0.0) + spent, 3)
+        self._start -= total
+
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
         """Time the block."""
@@ -66,7 +72,7 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[part] = round(time.perf_counter() - start, 3)
+            self.seconds[part] = round(self.seconds.get(part, 0.0) + time.perf_counter() - start, 3)
 
     def total(self) -> float:
         """Seconds since the start."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -77,6 +80,32 @@ class Bars:
             self(text, done, total)
         if not total:
             self(text, 1, 1)
+
+
+@contextmanager
+def politely() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and the signal TERM be a wish while the block runs; a second one ends it at once.
+
+    Yields:
+        What says whether there has been one.
+    """
+    wishes: list[int] = []
+
+    def heard(number: int, frame: object) -> None:
+        wishes.append(number)
+        signal.signal(number, signal.default_int_handler)
+        # Not by way of `say`, which may be at work while this is called.
+        os.write(2, b"\nEnding after this step, and nothing is lost. Once more to end at once.\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # others may not hear signals
+        return
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

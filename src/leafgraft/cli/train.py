@@ -89,6 +89,12 @@ def train(
         str | None, typer.Option("--track", help=f"Tell a tracker of the run; one of: {', '.join(TRACKERS)}.")
     ] = None,
     weights: Weights = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with RUN if it was interrupted, and be content if it is finished.")
+    ] = False,
+    checkpoint_every: Annotated[
+        str, typer.Option("--checkpoint-every", help="How much training a power cut may cost, like 30s or 5m.")
+    ] = "60s",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -96,6 +102,8 @@ def train(
 
     The recipe auto has a first classifier within seconds, then improves it for as long as that helps. quick is the
     first alone, best knows no time limit, and classic is the schedule of the textbook.
+
+    Ctrl-C ends it after the step at hand, with status 130. The same command goes on from there, also after a crash.
 
     For example:
 
@@ -114,7 +122,7 @@ def train(
             raise UserError(f"--budget is for auto and best; the recipe {recipe} has a fixed number of epochs.")
         if not chosen.epochs_fine:
             raise UserError(f"--budget is for auto and best; the recipe {recipe} takes what it takes.")
-        chosen = dataclasses.replace(chosen, budget=seconds_of(budget))
+        chosen = dataclasses.replace(chosen, budget=seconds_of(budget, "--budget"))
     if deterministic and chosen.budget is not None:
         if budget is not None:
             raise UserError(
@@ -131,11 +139,19 @@ def train(
         chosen, classes_of(classes), val_fraction, test_fraction, seed, weights,
         bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,
         check=check, group_by=group_by, folds=folds, track=track,
+        checkpoint_every=seconds_of(checkpoint_every, "--checkpoint-every"),
     )  # fmt: skip
-    with bars() as progress:
-        metrics = run.train(
-            photos, output, settings, run.Watch(progress, say, lambda row: say(epoch_line(row)))
-        ).metrics
+    metrics = run.finished(photos, output, settings) if resume else None
+    if metrics is not None:
+        say(f"{output} is finished already.")
+    else:
+        with bars() as progress, politely() as ending:
+            watch = run.Watch(progress, say, lambda row: say(epoch_line(row)), ending)
+            try:
+                metrics = run.train(photos, output, settings, watch).metrics
+            except KeyboardInterrupt:
+                say(f"Interrupted. {output} keeps what is done: the same command goes on from here.")
+                raise typer.Exit(130) from None
     pictures = "curves.png, confusion.png" if {"val", "test", "folds"} & metrics.keys() else "curves.png"
     text = f"{output}: report.html, model/, {pictures}, predictions.csv, metrics.json\n{verdict(metrics)}"
     result(text, {"run": str(output), **metrics}, json)
@@ -166,15 +182,15 @@ def recipe_of(name: str, epochs_frozen: int | None, epochs_fine: int | None, unf
     return recipe
 
 
-def seconds_of(text: str) -> float:
-    """Read a duration such as 90s, 5m, 1.5h or 90.
+def seconds_of(text: str, option: str) -> float:
+    """Read a duration such as 90s, 5m, 1.5h or 90, which was given for an option.
 
     Raises:
         UserError: it is none, or not above 0.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
     if found is None or float(found[1]) == 0:
-        raise UserError(f"--budget is a time like 90s, 5m or 1h. Received: {text!r}.")
+        raise UserError(f"{option} is a time like 90s, 5m or 1h. Received: {text!r}.")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
