@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from leafgraft import run
-from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
+from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, politely, result, say
 from leafgraft.engine.prefix import ENGINES, choose
 from leafgraft.errors import UserError
 from leafgraft.recipes import AUTO, RECIPES, RESNET_LAYERS, Recipe, Views
