@@ -28,23 +28,26 @@ OPTIONS = (
 
 
 class SmallRun:
-    """One run with a cache of its own.
+    """One run, by default with a cache of its own.
 
     Attributes:
         place: the folder of run and cache.
         folder: of the run.
+        command: what comes after ``leafgraft``.
     """
 
-    def __init__(self, place: Path, photos: Path, weights: Path, options: tuple[str, ...] = OPTIONS) -> None:
-        self.place, self.folder = place, place / "run"
+    def __init__(
+        self, place: Path, photos: Path, weights: Path, options: tuple[str, ...] = OPTIONS, cache: Path | None = None
+    ) -> None:
+        self.place, self.folder, self._cache = place, place / "run", cache or place / "cache"
         place.mkdir(parents=True)
-        self._command = ["train", str(photos), "-o", str(self.folder), "--weights", str(weights), *options]
+        self.command = ["train", str(photos), "-o", str(self.folder), "--weights", str(weights), *options]
 
     def start(self, *extra: str) -> subprocess.Popen[str]:
         """Begin it, or go on with it, in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "leafgraft", *self._command, *extra],
-            env=os.environ | {"LEAFGRAFT_CACHE": str(self.place / "cache"), "LEAFGRAFT_OFFLINE": "1"},
+            [sys.executable, "-m", "leafgraft", *self.command, *extra],
+            env=os.environ | {"LEAFGRAFT_CACHE": str(self._cache), "LEAFGRAFT_OFFLINE": "1"},
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 

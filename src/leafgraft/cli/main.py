@@ -88,16 +88,6 @@ def common(  # noqa: D103 - a docstring would take the place of the help above
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EEXIST,
-    errno.ENAMETOOLONG,
-    errno.ELOOP,
-)
 
 
 def main() -> NoReturn:
@@ -113,8 +103,10 @@ def main() -> NoReturn:
             _leave(
                 f"No space is left on the disk for {error.filename or 'what has to be written'}: free some.", 2, error
             )
-        if error.errno in _FORBIDDEN:
-            _leave(f"{error.filename or 'A file'} may not be read or written ({error.strerror}).", 2, error)
+        if error.filename is not None:  # it is gone or forbidden, or the disk fails
+            _leave(
+                f"{error.filename} cannot be read or written ({error.strerror}); see to it, and try again.", 2, error
+            )
         _leave(f"{type(error).__name__}: {error}", 1, error)
     except Exception as error:
         _leave(f"{type(error).__name__}: {error}", 1, error)
