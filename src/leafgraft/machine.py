@@ -17,9 +17,29 @@ from pathlib import Path
 
 def cores() -> int:
     """Processors that this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _of_container("cpu.max").partition(" ")
+    return max(1, min(found, round(int(quota) / int(period)))) if quota.isdecimal() else found
+
+
+def free_bytes() -> int:
+    """Memory that this process may still take, which can be less than the machine has."""
+    import psutil
+
+    found = int(psutil.virtual_memory().available)
+    limit, used = _of_container("memory.max"), _of_container("memory.current")
+    return max(0, min(found, int(limit) - int(used))) if limit.isdecimal() and used.isdecimal() else found
+
+
+def _of_container(name: str) -> str:
+    """A limit that Linux sets to the container around this process, "" where there is none.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html
+    """
+    try:
+        return Path("/sys/fs/cgroup", name).read_text().strip()
+    except OSError:
+        return ""
 
 
 def peak_rss_mb() -> float:

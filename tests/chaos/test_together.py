@@ -23,7 +23,7 @@ def test_two_trainings_and_a_prediction_on_one_cache(
     answers = []
     for number in range(3):
         table = tmp_path / f"{number}.csv"
-        command = [sys.executable, "-m", "leafgraft", "predict", trained_run, *photos, "-o", table]
+        command = [sys.executable, "-m", "leafgraft", "predict", *map(str, (trained_run, *photos, "-o", table))]
         subprocess.run(command, env=os.environ | {"LEAFGRAFT_CACHE": str(cache)}, check=True, stdout=subprocess.DEVNULL)
         with table.open(encoding="utf-8", newline="") as file:
             answers.append(list(csv.DictReader(file)))

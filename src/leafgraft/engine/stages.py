@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ from leafgraft.engine.history import LOG_LOSS
 from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Feed, Means, Prefix, Store, held
 from leafgraft.errors import UserError
-from leafgraft.machine import release_memory
+from leafgraft.machine import free_bytes, release_memory
 from leafgraft.network import computing_in_bfloat16, cut
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
@@ -137,8 +138,8 @@ def fit(
     """Train a compiled model as Keras' ``fit`` would, with the frozen part computed once.
 
     Where the processor computes in bfloat16, so do the layers that learn, except for the softmax; their weights stay
-    float32 (Micikevicius et al. 2017, https://arxiv.org/abs/1710.03740; the engine "fp32" prevents it). Where the
-    memory does not suffice for a batch, it goes on with batches of half the size.
+    float32 (Micikevicius et al. 2017, https://arxiv.org/abs/1710.03740; the engine "fp32" prevents it). Batches are
+    smaller where memory is scarce, and if it does not suffice for one it goes on with batches of half the size.
 
     Args:
         model: flat and functional, compiled with categorical cross-entropy; its ``trainable`` flags decide where it is
@@ -180,7 +181,7 @@ def fit(
     halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=metrics, jit_compile=False)
     history = keras.callbacks.History()
     history.on_train_begin()
-    keep = _Keep(halves.suffix, Place(batch_size), seed, title, checkpoint)
+    keep = _Keep(halves.suffix, Place(_affordable(batch_size, halves.suffix)), seed, title, checkpoint)
     place = keep.place
     if place.ended:
         return history
@@ -244,6 +245,15 @@ def fit(
     if checkpoint:
         checkpoint.write()
     return history
+
+
+def _affordable(size: int, model: keras.Model) -> int:
+    """The photos a step for which half of the free memory suffices, at most ``size``."""
+    values = sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+    photo = 4 * 2 * values  # bytes, with the gradients
+    while size > 1 and size * photo > free_bytes() // 2:
+        size //= 2
+    return size
 
 
 def row_weights(class_weight: dict[int, float] | None, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:

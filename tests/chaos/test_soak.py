@@ -1,0 +1,81 @@
+"""Training, naming plants and serving in turns, for long: memory, open files and threads stay as they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from leafgraft import run
+from leafgraft.bundle import load_bundle
+from leafgraft.machine import release_memory
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows counts handles otherwise")
+
+MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
+
+
+@contextmanager
+def serving(model: Path, place: Path) -> Iterator[tuple[psutil.Process, str]]:
+    """A service of its own process, and its address."""
+    with (place / "serve.log").open("wb") as log:
+        command = [sys.executable, "-m", "leafgraft", "serve", str(model), "--port", "0"]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        while "http://" not in (said := (place / "serve.log").read_text()):
+            assert process.poll() is None, said
+            time.sleep(0.1)
+        yield psutil.Process(process.pid), "http://" + said.partition("http://")[2].split()[0]
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def held_by(process: psutil.Process) -> dict[str, int]:
+    """What a process holds: MB of memory, open files, threads."""
+    return {"mb": process.memory_info().rss // 10**6, "files": process.num_fds(), "threads": process.num_threads()}
+
+
+def test_nothing_grows(
+    garden: Path,
+    settings: run.Settings,
+    trained_run: Path,
+    tmp_path: Path,
+    amount: Callable[[int, int], int],
+    figures: Callable[[dict[str, Any]], None],
+) -> None:
+    asked = dataclasses.replace(
+        settings, recipe=dataclasses.replace(settings.recipe, epochs_frozen=1), bank=tmp_path / "bank"
+    )
+    photos = sorted(garden.rglob("*.jpg"))
+    seen: dict[str, list[dict[str, int]]] = {"trains and predicts": [], "serves": []}
+    end = time.monotonic() + 60 * amount(0, 1) * MINUTES
+    with serving(trained_run, tmp_path) as (service, address):
+        while time.monotonic() < end or len(seen["serves"]) < 3:
+            run.train(garden, tmp_path / "run", asked)
+            assert len(load_bundle(tmp_path / "run", batch=4).predict(photos)) == len(photos)
+            shutil.rmtree(tmp_path / "run")
+            for photo in photos:
+                httpx.post(f"{address}/v1/predict", files={"photos": photo.read_bytes()}, timeout=60).raise_for_status()
+            release_memory()
+            for name, process in zip(seen, (psutil.Process(), service), strict=True):
+                seen[name].append(held_by(process))
+            figures({"minutes": MINUTES, "turns": len(seen["serves"]), "seen": seen})
+    for name, all_turns in seen.items():
+        third = max(1, len(all_turns) // 3)
+        begins, ends = all_turns[third : 2 * third], all_turns[-third:]
+        for what, slack in (("mb", 0.05), ("files", 0.0), ("threads", 0.0)):
+            before, after = (median(turn[what] for turn in turns) for turns in (begins, ends))
+            assert after <= before * (1 + slack) + (2 if what != "mb" else 40), (name, what, all_turns)
