@@ -13,6 +13,7 @@ from leafgraft import run
 from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
 from leafgraft.engine.prefix import ENGINES, choose
 from leafgraft.errors import UserError
+from leafgraft.gathering import gather, planned, require_new
 from leafgraft.recipes import AUTO, RECIPES, RESNET_LAYERS, Recipe, Views
 from leafgraft.report.facts import lead
 from leafgraft.track import TRACKERS, tracker
@@ -57,10 +58,16 @@ Check = Annotated[
     bool, typer.Option("--check/--no-check", help="Look for copies and bursts first, and keep them on one side.")
 ]
 
+MOST_LEFT_OUT = 20
+"""How many files that are left out --dry-run names."""
+
 
 def train(
     photos: Source,
-    output: Run,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="RUN", help="A new folder for the results; not needed to --dry-run."),
+    ] = None,
     recipe: Annotated[str, typer.Option("--recipe", help=f"One of: {', '.join(RECIPES)}.")] = AUTO.name,
     classes: Classes = None,
     epochs_frozen: EpochsFrozen = None,
@@ -89,6 +96,9 @@ def train(
         str | None, typer.Option("--track", help=f"Tell a tracker of the run; one of: {', '.join(TRACKERS)}.")
     ] = None,
     weights: Weights = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show which photos would go where; write and learn nothing.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -101,12 +111,16 @@ def train(
 
       leafgraft train photos -o run
 
+      leafgraft train photos --dry-run
+
       leafgraft train photos -o run --classes daisy,iris,tulip --budget 5m
 
       leafgraft train photos.csv -o run --recipe classic --epochs-frozen 10 --epochs-fine 20 --unfreeze 50
 
       leafgraft train photos -o run --folds 5
     """
+    if output is None and not dry_run:
+        raise UserError("A training writes a folder of results; name a new one with -o RUN, or try it with --dry-run.")
     choose(engine)  # or it is refused now, and not after the photos have been read
     chosen = recipe_of(recipe, epochs_frozen, epochs_fine, unfreeze)
     if budget is not None:
@@ -126,12 +140,19 @@ def train(
     if folds == 1:
         raise UserError("--folds 1 leaves nothing to train on; take 2 or more, or 0 for photos held out.")
     if track is not None:
-        tracker(track, output)  # or it is refused only when the training begins
+        tracker(track, output or Path())  # or it is refused only when the training begins
     settings = run.Settings(
         chosen, classes_of(classes), val_fraction, test_fraction, seed, weights,
         bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,
         check=check, group_by=group_by, folds=folds, track=track,
     )  # fmt: skip
+    if output is None or dry_run:
+        if output is not None:
+            require_new(output, photos)
+        with bars() as progress:
+            plan = planned(gather(photos, settings, progress))
+        result(plan_text(plan, check), plan | {"dry_run": True}, json)
+        return
     with bars() as progress:
         metrics = run.train(
             photos, output, settings, run.Watch(progress, say, lambda row: say(epoch_line(row)))
@@ -189,6 +210,24 @@ def views_of(text: str | None) -> Views | None:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--views is a whole number above 0, or fresh. Received: {text!r}.")
     return int(text)
+
+
+def plan_text(plan: dict[str, Any], check: bool) -> str:
+    """Say what a training would do, from what `leafgraft.gathering.planned` gives."""
+    sides = [side for side, count in plan["photos"].items() if count]
+    rows = [("", *sides), *((name, *(counts[side] for side in sides)) for name, counts in plan["species"].items())]
+    rows.append(("all", *(plan["photos"][side] for side in sides)))
+    widths = [max(len(str(row[column])) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join([str(row[0]).ljust(widths[0]), *(str(n).rjust(w) for n, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    left_out = plan["left_out"]
+    lines += [f"Left out: {len(left_out):,}" + ("" if len(left_out) <= MOST_LEFT_OUT else "; --json lists all")]
+    lines += [f"  {photo['path']}: {photo['problem']}" for photo in left_out[:MOST_LEFT_OUT]]
+    if check:
+        lines.append("A training looks for copies and bursts too, which may take some of them to another side.")
+    return "\n".join([*lines, "Nothing was written."])
 
 
 def verdict(metrics: dict[str, Any]) -> str:
