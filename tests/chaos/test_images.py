@@ -17,6 +17,7 @@ from chaos.mutants import mutant
 from chaos.originals import originals
 from leafgraft.photos.decode import decode
 
+# Named by what they did before it was mended, or do, and by the number that the mutant had.
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 PATIENCE = 5  # seconds for one picture
 MOST = 512 * 1024  # kilobytes that one picture may take
