@@ -259,6 +259,10 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
         load_canvas(tmp_path / "missing.jpg")
     with pytest.raises(UnreadablePhoto, match="is a folder"):
         load_canvas(tmp_path)
+    with pytest.raises(UnreadablePhoto, match="cannot be opened: File name too long"):
+        load_canvas(tmp_path / ("x" * 5000))
+    with pytest.raises(UnreadablePhoto, match="no file can have this name"):
+        load_canvas(tmp_path / "nul\0.jpg")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.jpg")
         with pytest.raises(UnreadablePhoto, match="not a regular file"):

@@ -181,9 +181,9 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         UnreadablePhoto: it is missing, a folder, a device or a pipe, not permitted, or too large to be a photo.
     """
-    if path.is_dir():
-        raise UnreadablePhoto("is a folder")
     try:
+        if path.is_dir():
+            raise UnreadablePhoto("is a folder")
         if path.exists() and not path.is_file():
             raise UnreadablePhoto("not a regular file")
         if (size := path.stat().st_size) > MEGABYTES * 10**6:
@@ -193,6 +193,8 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadablePhoto("no such file") from None
     except OSError as error:
         raise UnreadablePhoto(f"cannot be opened: {error.strerror or error}") from None
+    except ValueError:  # a CSV may hold anything
+        raise UnreadablePhoto("no such file: no file can have this name") from None
 
 
 def decode(data: bytes, *, at_least: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
