@@ -155,7 +155,7 @@ def test_a_dry_run_shows_what_goes_where_and_leaves_nothing(
         "dry_run": True,
     }
     assert "would pass for a species" in refused("train", photos, "-o", photos / "run", "--dry-run")
-    assert "name a new one with -o RUN" in refused("train", photos)
+    assert "name a new folder for the results, or try --dry-run." in leafgraft("train", photos).err
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -48,6 +48,11 @@ def test_a_jpeg_of_countless_scans_is_not_decoded() -> None:
     with pytest.raises(UnreadablePhoto, match="more than 100 scans"):
         opened(data[:-2] + 100 * last + data[-2:])
     assert opened(data + 100 * last).size == (64, 48)  # what lies behind the photo is no part of it
+    whole = encoded(Image.linear_gradient("L").resize((64, 48)).convert("RGB"), "JPEG")
+    first = whole.rindex(b"\xff\xda")
+    apart = b"\xff\xda\0\x08\1\1\0\0\x3f\0\xd2\xcf"  # one colour, as good as nothing
+    with pytest.raises(UnreadablePhoto, match="more than 100 scans"):
+        opened(whole[:first] + 101 * apart + b"\xff\xd9")
     maker = b"\xff\xe1" + (402).to_bytes(2, "big") + 200 * b"\xff\xda"  # what a camera wrote for itself
     assert opened(data[:2] + maker + data[2:]).size == (64, 48)
 

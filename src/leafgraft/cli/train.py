@@ -120,7 +120,7 @@ def train(
       leafgraft train photos -o run --folds 5
     """
     if output is None and not dry_run:
-        raise UserError("A training writes a folder of results; name a new one with -o RUN, or try it with --dry-run.")
+        raise typer.BadParameter("name a new folder for the results, or try --dry-run.", param_hint="'-o' / '--output'")
     choose(engine)  # or it is refused now, and not after the photos have been read
     chosen = recipe_of(recipe, epochs_frozen, epochs_fine, unfreeze)
     if budget is not None:

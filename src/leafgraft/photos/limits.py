@@ -22,7 +22,11 @@ SCANS = 100
 RUNS = 4 * 10**6
 """BMPs in run-length encoding of more pixels or bytes are refused: Pillow decodes them in Python, run by run."""
 
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of JPEG, with a length behind it
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # kinds of markers in a JPEG
+_PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_END = 0xD9
+_SCAN = 0xDA
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # with a length behind it
 
 
 def excess(image: ImageFile.ImageFile, data: bytes) -> str:
@@ -53,12 +57,18 @@ def too_many(pixels: int) -> str:
 
 
 def _scans(data: bytes) -> int:
-    """How many scans the first picture of a JPEG has; where there are few at first sight, at most so many."""
-    sight = data.count(b"\xff\xda")
-    if sight <= SCANS:  # so it is in nearly all; the film behind the photo of a phone may have more by chance
-        return sight
-    scans, place = 0, 2
-    while (marker := _MARKER.search(data, place)) and data[marker.start() + 1] != 0xD9:
-        scans += data[marker.start() + 1] == 0xDA
-        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    """How many scans the first picture of a JPEG has that are decoded; only more than `SCANS` are counted exactly."""
+    scans, place, components, several = 0, 2, b"", False
+    while (marker := _MARKER.search(data, place)) and data[marker.start() + 1] != _END:
+        kind, place = data[marker.start() + 1], marker.end()
+        if kind in _FRAMES:
+            components, several = data[place + 7 : place + 8], kind in _PROGRESSIVE
+        elif kind == _SCAN:
+            scans += 1
+            several |= data[place + 2 : place + 3] != components
+            # Nearly all photos have a single scan with all colours. Of others the pairs of bytes that look like the
+            # beginning of a scan are counted, which is fast, and the film behind the photo of a phone may have many.
+            if scans == 1 and (not several or data.count(b"\xff\xda", place) < SCANS):
+                return 1
+        place += int.from_bytes(data[place : place + 2], "big")
     return scans
