@@ -13,7 +13,7 @@ EMPTY_MEGAPIXELS = 16
 """Larger photos are refused if they have fewer bytes than one for a thousand pixels."""
 
 # A camera's file has a byte for some ten pixels, and the worst one of use for some hundred; what claims thousands is
-# blank, or made to fill the memory: 200 megapixels of one colour are a WebP of 30 bytes, and took 3 GB.
+# blank, or made to fill the memory: an animated WebP of 2 KB with a forged size took 3 GB.
 PIXELS_PER_BYTE = 1000
 
 SCANS = 100
