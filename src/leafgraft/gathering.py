@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leafgraft.engine.checkpoint import EVERY
 from leafgraft.errors import UserError
@@ -18,6 +18,9 @@ from leafgraft.recipes import Recipe, Views
 
 if TYPE_CHECKING:
     from leafgraft.classifier import PlantClassifierTransferLearning
+
+SIDES = ("train", "val", "test")
+"""The sides of a split."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def divided(photos: Sequence[Photo], source: Path, settings: Settings) -> Gather
     test = 0.0 if settings.folds else settings.test_fraction
     parts = split(photos, val=settings.val_fraction, test=test, seed=settings.seed)
     classes = tuple(sorted({photo.label for photo in parts if not photo.problem}))
-    sides = [[photo for photo in parts if photo.split == name] for name in ("train", "val", "test")]
+    sides = [[photo for photo in parts if photo.split == name] for name in SIDES]
     train, val, held = (Dataset.of_photos(side, classes) if side else None for side in sides)
     if train is None:
         raise UserError(f"{source} leaves no photo to train on; mark some as train, or lower the fractions.")
@@ -145,3 +148,14 @@ def described(found: Gathered) -> str:
             f"the first is {first.path.name}: {first.problem}."
         )
     return text
+
+
+def planned(found: Gathered) -> dict[str, Any]:
+    """Which photos go where, as JSON: "photos" of each side, "species" with theirs, and what is "left_out" and why."""
+    counts = Counter((photo.label, photo.split) for photo in found.photos if not photo.problem)
+    species = {name: {side: counts[name, side] for side in SIDES} for name in found.classes}
+    return {
+        "photos": {side: sum(of_species[side] for of_species in species.values()) for side in SIDES},
+        "species": species,
+        "left_out": [{"path": str(photo.path), "problem": photo.problem} for photo in found.photos if photo.problem],
+    }

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from leafgraft.cli.screen import Bars, bars, classes_of, epoch_line
+from leafgraft.cli.screen import Bars, bars, classes_of, epoch_line, say
 from leafgraft.errors import UserError
 
 ROW = {"stage": "frozen", "epoch": 3, "loss": 0.41, "accuracy": 0.881, "val_accuracy": 0.9, "seconds": 1.25}
@@ -21,6 +21,12 @@ def test_classes_are_split_at_commas() -> None:
     for nothing in ("", " , "):
         with pytest.raises(UserError, match="--classes names no species"):
             classes_of(nothing)
+
+
+def test_what_is_said_is_said_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    for text in (":rose:.jpg is empty", "[bold]rose[/bold]", "1 < 2", "x" * 300):
+        say(text)
+        assert capfd.readouterr() == ("", f"{text}\n")
 
 
 def test_what_was_over_at_once_is_not_mentioned(capfd: pytest.CaptureFixture[str]) -> None:

@@ -151,6 +151,16 @@ def test_names_in_any_script_and_either_normal_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+@pytest.mark.parametrize("name", [" ", "\u3000", "\r"])
+def test_a_folder_without_a_name_is_no_species(garden: Path, name: str) -> None:
+    draw(garden / name / "a.jpg", 77)
+    (garden / name / "b.jpg").mkdir()
+    assert {photo.problem for photo in scan(garden) if not photo.label} == {
+        "in a folder whose name is blank",
+        "is a folder, and empty",
+    }
+
+
 def test_a_name_that_is_no_unicode_at_all(garden: Path) -> None:
     odd = os.fsdecode(b"r\xf6se.png")
     draw(garden / "rose" / "plain.png", 40).rename(garden / "rose" / odd)

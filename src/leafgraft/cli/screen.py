@@ -29,7 +29,7 @@ Top = Annotated[int, typer.Option("--top", help="How many species to name.", min
 
 Item = TypeVar("Item")
 
-_err = Console(stderr=True, highlight=False)
+_err = Console(stderr=True, highlight=False, emoji=False)  # a file may be called ":rose:.jpg"
 
 
 def say(text: str) -> None:

@@ -13,8 +13,11 @@ from leafgraft import run
 from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, politely, result, say
 from leafgraft.engine.prefix import ENGINES, choose
 from leafgraft.errors import UserError
+from leafgraft.gathering import gather, planned
 from leafgraft.recipes import AUTO, RECIPES, RESNET_LAYERS, Recipe, Views
+from leafgraft.records import request_of
 from leafgraft.report.facts import lead
+from leafgraft.runfolder import require_fit
 from leafgraft.track import TRACKERS, tracker
 
 Source = Annotated[
@@ -57,10 +60,16 @@ Check = Annotated[
     bool, typer.Option("--check/--no-check", help="Look for copies and bursts first, and keep them on one side.")
 ]
 
+MOST_LEFT_OUT = 20
+"""How many files that are left out --dry-run names."""
+
 
 def train(
     photos: Source,
-    output: Run,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="RUN", help="A new folder for the results; not needed to --dry-run."),
+    ] = None,
     recipe: Annotated[str, typer.Option("--recipe", help=f"One of: {', '.join(RECIPES)}.")] = AUTO.name,
     classes: Classes = None,
     epochs_frozen: EpochsFrozen = None,
@@ -95,6 +104,9 @@ def train(
     checkpoint_every: Annotated[
         str, typer.Option("--checkpoint-every", help="How much training a power cut may cost, like 30s or 5m.")
     ] = "60s",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show which photos would go where; write and learn nothing.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -109,12 +121,16 @@ def train(
 
       leafgraft train photos -o run
 
+      leafgraft train photos --dry-run
+
       leafgraft train photos -o run --classes daisy,iris,tulip --budget 5m
 
       leafgraft train photos.csv -o run --recipe classic --epochs-frozen 10 --epochs-fine 20 --unfreeze 50
 
       leafgraft train photos -o run --folds 5
     """
+    if output is None and not dry_run:
+        raise typer.BadParameter("name a new folder for the results, or try --dry-run.", param_hint="'-o' / '--output'")
     choose(engine)  # or it is refused now, and not after the photos have been read
     chosen = recipe_of(recipe, epochs_frozen, epochs_fine, unfreeze)
     if budget is not None:
@@ -134,13 +150,20 @@ def train(
     if folds == 1:
         raise UserError("--folds 1 leaves nothing to train on; take 2 or more, or 0 for photos held out.")
     if track is not None:
-        tracker(track, output)  # or it is refused only when the training begins
+        tracker(track, output or Path())  # or it is refused only when the training begins
     settings = run.Settings(
         chosen, classes_of(classes), val_fraction, test_fraction, seed, weights,
         bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,
         check=check, group_by=group_by, folds=folds, track=track,
         checkpoint_every=seconds_of(checkpoint_every, "--checkpoint-every"),
     )  # fmt: skip
+    if output is None or dry_run:
+        if output is not None:
+            require_fit(output, photos, request_of(photos, settings))
+        with bars() as progress:
+            plan = planned(gather(photos, settings, progress))
+        result(plan_text(plan, check), plan | {"dry_run": True}, json)
+        return
     metrics = run.finished(photos, output, settings) if resume else None
     if metrics is not None:
         say(f"{output} is finished already.")
@@ -205,6 +228,24 @@ def views_of(text: str | None) -> Views | None:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--views is a whole number above 0, or fresh. Received: {text!r}.")
     return int(text)
+
+
+def plan_text(plan: dict[str, Any], check: bool) -> str:
+    """Say what a training would do, from what `leafgraft.gathering.planned` gives."""
+    sides = [side for side, count in plan["photos"].items() if count]
+    rows = [("", *sides), *((name, *(counts[side] for side in sides)) for name, counts in plan["species"].items())]
+    rows.append(("all", *(plan["photos"][side] for side in sides)))
+    widths = [max(len(str(row[column])) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join([str(row[0]).ljust(widths[0]), *(str(n).rjust(w) for n, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    left_out = plan["left_out"]
+    lines += [f"Left out: {len(left_out):,}" + ("" if len(left_out) <= MOST_LEFT_OUT else "; --json lists all")]
+    lines += [f"  {photo['path']}: {photo['problem']}" for photo in left_out[:MOST_LEFT_OUT]]
+    if check:
+        lines.append("A training looks for copies and bursts too, which may take some of them to another side.")
+    return "\n".join([*lines, "Nothing was written."])
 
 
 def verdict(metrics: dict[str, Any]) -> str:

@@ -105,7 +105,9 @@ def _walk(source: Path) -> Iterator[Photo]:
 def _species_folders(top: Path, side: str, root: Path) -> Iterator[Photo]:
     for entry in _entries(top):
         if _is_folder(entry):
-            yield from _files(entry, normalize("NFC", entry.name).strip(), side, root)
+            label = normalize("NFC", entry.name).strip()
+            for photo in _files(entry, label, side, root):
+                yield photo if label else replace(photo, problem=photo.problem or "in a folder whose name is blank")
         elif entry.stem.lower() not in _PAPERS:
             yield Photo(entry, "", side, problem=_link_problem(entry, root) or "not in a species folder")
 
