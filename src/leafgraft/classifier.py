@@ -637,17 +637,17 @@ class PlantClassifierTransferLearning:
         Raises:
             UserError: there is none, or it is damaged.
         """
-        from leafgraft import bundle
+        from leafgraft import opening
 
-        folder = bundle.find(path)
-        bundle.verify(folder)
-        classes = bundle.labels(folder)
+        folder = opening.find(path)
+        opening.verify(folder)
+        classes = opening.labels(folder)
         names = None if classes == unnamed(len(classes)) else classes
         classifier = cls(len(classes), weights=None, class_names=names, **settings)
-        model = network.without_xla(keras.models.load_model(folder / bundle.KERAS, safe_mode=True))
+        model = network.without_xla(opening.keras_model(folder))
         classifier.model, classifier.base_model = model, network.base_of(model)
         classifier._loaded = True
-        classifier._known, classifier._calibration = bundle.known(folder), bundle.calibration(folder)
+        classifier._known, classifier._calibration = opening.known(folder), opening.calibration(folder)
         return classifier
 
     def summary(self) -> str:
