@@ -23,12 +23,15 @@ import platformdirs
 from leafgraft.errors import UserError
 from leafgraft.files import sha256
 from leafgraft.progress import Progress
-from leafgraft.weights_format import NOTOP, TOP, Arrays, differences, read, split
+from leafgraft.safety.archive import arrays
+from leafgraft.safety.plain import json_in
+from leafgraft.weights_format import MOST_BYTES, NOTOP, TOP, Arrays, differences, read, split
 from leafgraft.weights_sources import DeliveryError, Source, probe, sources
 
 __all__ = ["cache_dir", "class_names", "fetch", "load_into", "locate", "probe", "read", "sources", "status"]
 
 RECORD = "resnet50_imagenet.json"
+MOST_RECORD = 64_000  # bytes
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +44,10 @@ def cache_dir() -> Path:
 def _record() -> dict[str, Any]:
     """What the cache says of its files; empty for files that somebody copied there."""
     try:
-        record = json.loads((cache_dir() / RECORD).read_text(encoding="utf-8"))
+        record = json_in(cache_dir() / RECORD, MOST_RECORD)
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) and isinstance(record.get("sha256"), dict) else {}
 
 
 def _intact(name: str) -> bool:
@@ -163,8 +166,8 @@ def _keep(folder: Path, temporary: Path, source: str, body: Arrays, head: Arrays
     contents: dict[str, dict[str, Any]] = {NOTOP: {**body}}
     if head:
         contents[TOP] = {**head, "class_names": np.array(names)}
-    for name, arrays in contents.items():
-        np.savez(temporary / name, **arrays)
+    for name, content in contents.items():
+        np.savez(temporary / name, **content)
     record = {
         "source": source,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -186,12 +189,12 @@ def load_into(model: Any, path: Path) -> None:
         UserError: The file is unfit, or a tensor is missing, surplus or of another shape.
     """
     variables = {f"{layer.name}/{weight.name}": weight for layer in model.layers for weight in layer.weights}
-    arrays = read(path, top="predictions/kernel" in variables)
+    tensors = read(path, top="predictions/kernel" in variables)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    if problem := differences(shapes, {name: array.shape for name, array in arrays.items()}):
+    if problem := differences(shapes, {name: array.shape for name, array in tensors.items()}):
         raise UserError(f"The model {model.name!r} is not the ResNet50 of {path}: {problem}; pass the bare base model.")
     for name, variable in variables.items():
-        variable.assign(arrays[name])
+        variable.assign(tensors[name])
 
 
 def class_names() -> list[str]:
@@ -199,5 +202,7 @@ def class_names() -> list[str]:
     path = cache_dir() / TOP
     if not path.is_file():
         raise UserError(f"There is no {path} with the ImageNet names; `fetch(top=True)` brings it.")
-    with np.load(path, allow_pickle=False) as archive:
-        return [str(name) for name in archive["class_names"]]
+    try:
+        return [str(name) for name in arrays(path, most=MOST_BYTES)["class_names"]]
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}); remove it, and `fetch(top=True)` brings it anew.") from None
