@@ -643,8 +643,8 @@ class PlantClassifierTransferLearning:
         opening.verify(folder)
         classes = opening.labels(folder)
         names = None if classes == unnamed(len(classes)) else classes
-        classifier = cls(len(classes), weights=None, class_names=names, **settings)
         model = network.without_xla(opening.keras_model(folder))
+        classifier = cls(len(classes), weights=None, class_names=names, **settings)
         classifier.model, classifier.base_model = model, network.base_of(model)
         classifier._loaded = True
         classifier._known, classifier._calibration = opening.known(folder), opening.calibration(folder)
