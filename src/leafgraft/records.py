@@ -40,6 +40,7 @@ def record_of(source: Path, settings: Settings, found: Gathered) -> dict[str, An
         "deterministic": settings.deterministic,
         "check": settings.check,
         "group_by": settings.group_by,
+        "follow_links": settings.follow_links,
         "folds": settings.folds,
         "classes": list(found.classes),
         "counts": dict(Counter(photo.split for photo in found.photos if not photo.problem)),

@@ -18,6 +18,9 @@ from leafgraft.errors import UserError
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of what is left to chance.", min=0)]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Follow links that leave the folder of photos, also to folders.")
+]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="A file with ResNet50's ImageNet weights; else the cache or a download."),
