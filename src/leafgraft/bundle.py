@@ -56,6 +56,7 @@ from leafgraft.opening import (
     labels,
     network,
     require_same,
+    require_width,
     verify,
 )
 from leafgraft.photos.ahead import in_order
@@ -116,11 +117,7 @@ class Answering:
         self.folder, self.classes, self.known, self.calibration = folder, classes, known, calibration
         self._precision = precision
         model, self._features = network(folder, len(classes))
-        if len(known.labels) and known.features.shape[1] != self._features:
-            raise UserError(
-                f"{folder / KNOWN} is refused: it holds features of {known.features.shape[1]} numbers, and {OPENVINO} "
-                f"gives {self._features}; use another copy, from a place that you trust."
-            )
+        require_width(folder, known, self._features)
         self._engine = OpenVINO(model, batch=batch, precision=precision, lone=batch == 1, outputs=2)
 
     def raw(self, canvases: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -28,6 +28,7 @@ from leafgraft.photos.decode import centre
 from leafgraft.progress import Progress, under_way
 from leafgraft.recipes import CLASSIC, Recipe, Views, views_per_photo
 from leafgraft.report import plots
+from leafgraft.safety.plain import unfit_names
 from leafgraft.verdict.calibration import tempered
 from leafgraft.verdict.metrics import score
 from leafgraft.verdict.unknown import Known
@@ -109,6 +110,8 @@ class PlantClassifierTransferLearning:
             raise UserError(f'batch_norm must be "frozen" or "train". Received: {batch_norm!r}.')
         if class_names is not None and len(class_names) != num_classes:
             raise UserError(f"{len(class_names)} class_names for num_classes={num_classes}: give one name a class.")
+        if class_names is not None and (odd := unfit_names(class_names)):
+            raise UserError(f"class_names {odd}; give each class a name of its own.")
         self.num_classes = int(num_classes)
         self.batch_norm = batch_norm
         self.seed = seed

@@ -28,7 +28,7 @@ from leafgraft.safety.plain import json_in
 from leafgraft.weights_format import MOST_BYTES, NOTOP, TOP, Arrays, differences, read, split
 from leafgraft.weights_sources import DeliveryError, Source, probe, sources
 
-__all__ = ["cache_dir", "class_names", "fetch", "load_into", "locate", "probe", "read", "sources", "status"]
+__all__ = ["cache_dir", "class_names", "fetch", "inspect", "load_into", "locate", "probe", "read", "sources", "status"]
 
 RECORD = "resnet50_imagenet.json"
 MOST_RECORD = 64_000  # bytes
@@ -41,10 +41,10 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LEAFGRAFT_CACHE") or platformdirs.user_cache_dir("leafgraft")).expanduser()
 
 
-def _record() -> dict[str, Any]:
+def _record(folder: Path | None = None) -> dict[str, Any]:
     """What the cache says of its files; empty for files that somebody copied there."""
     try:
-        record = json_in(cache_dir() / RECORD, MOST_RECORD)
+        record = json_in((folder or cache_dir()) / RECORD, MOST_RECORD)
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) and isinstance(record.get("sha256"), dict) else {}
@@ -102,6 +102,28 @@ def status() -> dict[str, object]:
         "source": record.get("source", "copied here" if present else "none"),
         "date": record.get("date", ""),
     }
+
+
+def inspect(folder: Path) -> dict[str, str]:
+    """Check the files with weights in a cache, each against its digest and by what it holds.
+
+    Returns:
+        What each file was found to be.
+
+    Raises:
+        UserError: there is none, or one is damaged.
+    """
+    if not (folder / NOTOP).is_file():
+        raise UserError(f"There are no weights in {folder}; `leafgraft weights fetch` gets them.")
+    recorded = _record(folder).get("sha256", {})
+    found = {}
+    for name in (NOTOP, TOP):
+        if (folder / name).is_file():
+            if name in recorded and sha256(folder / name) != recorded[name]:
+                raise UserError(f"{folder / name} is damaged; remove it, and `leafgraft weights fetch` gets it anew.")
+            tensors = len(read(folder / NOTOP, top=name == TOP))
+            found[name] = f"{tensors} tensors, " + ("as its digest says" if name in recorded else "copied here")
+    return found
 
 
 def fetch(

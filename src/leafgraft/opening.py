@@ -6,7 +6,6 @@ also safe by itself: plain, bounded, without anything that runs, and in keeping 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from leafgraft.errors import UserError
 from leafgraft.files import sha256
 from leafgraft.safety import keras_file, openvino_file
 from leafgraft.safety.archive import arrays, require_finite, require_kinds
-from leafgraft.safety.plain import CONTROL, json_in, require_plain, text_in
+from leafgraft.safety.plain import json_in, require_plain, text_in, unfit_names
 from leafgraft.verdict.unknown import MOST, Known, Strangers
 
 KERAS = "model.keras"
@@ -42,8 +41,6 @@ BYTES = {
 """How large each file may be; a bundle of 17 species has 94 MB in each network and less than 5 MB in all the rest."""
 
 MOST_SPECIES = 100_000
-MOST_LETTERS = 1_000
-"""In the name of a species, and a quarter of those in a path."""
 
 
 @dataclass(frozen=True)
@@ -142,16 +139,10 @@ def labels(path: str | Path) -> tuple[str, ...]:
     """Names of the species in a bundle, in the order of the probabilities."""
     with _refusing(file := find(path) / LABELS):
         names = json_in(file, BYTES[LABELS])
-        if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-            raise ValueError("it is no list of names")
-        if not 0 < len(names) <= MOST_SPECIES:
-            raise ValueError(f"it names {len(names):,} species, and {MOST_SPECIES:,} is the most")
-        if long := [name for name in names if len(name) > MOST_LETTERS]:
-            raise ValueError(f"it names a species with {len(long[0]):,} letters, and {MOST_LETTERS:,} is the most")
-        if odd := [name for name in names if not CONTROL.isdisjoint(name)]:
-            raise ValueError(f"it names a species with control characters, {odd[0][:80]!r}")
-        if (often := Counter(names).most_common(1)[0])[1] > 1:
-            raise ValueError(f"it names {often[0][:80]!r} twice")
+        if not isinstance(names, list) or not 0 < len(names) <= MOST_SPECIES:
+            raise ValueError(f"it is no list of up to {MOST_SPECIES:,} names")
+        if unfit := unfit_names(names):
+            raise ValueError(f"the names in it {unfit}")
         return tuple(names)
 
 
@@ -278,3 +269,44 @@ def keras_model(folder: Path) -> Any:
     with _refusing(file := folder / KERAS):
         require_plain(file, BYTES[KERAS])
         return keras_file.load(file, classes)
+
+
+def inspect(folder: Path) -> dict[str, str]:
+    """Check all that lies in a bundle, without Keras and without a photo.
+
+    Returns:
+        What each file was found to be.
+
+    Raises:
+        UserError: something is missing, damaged or not safe to open.
+    """
+    verify(folder)
+    names, heat, learned = labels(folder), calibration(folder), known(folder)
+    model, features = network(folder, len(names))
+    head(folder, features, len(names))
+    require_width(folder, learned, features)
+    with _refusing(folder / KERAS):
+        keras_file.require_plain(folder / KERAS, len(names))
+    return {
+        LABELS: f"{len(names)} species",
+        OPENVINO: f"{len(model.get_ops())} operations of the standard sets, within model.bin",
+        WEIGHTS: "as its digest says",
+        HEAD: f"from {features} features to {len(names)} species",
+        KERAS: "standard layers with as many weights as they want",
+        KNOWN: f"{len(learned.labels)} photos",
+        CALIBRATION: f"temperature {heat.temperature:.3g}",
+        CARD: f"{len(card(folder)):,} letters",
+    }
+
+
+def require_width(folder: Path, learned: Known, features: int) -> None:
+    """Make sure that what was learned from is described by as many features as the network gives.
+
+    Raises:
+        UserError: it is not.
+    """
+    with _refusing(folder / KNOWN):
+        if len(learned.labels) and learned.features.shape[1] != features:
+            raise ValueError(
+                f"it holds features of {learned.features.shape[1]} numbers, and {OPENVINO} gives {features}"
+            )

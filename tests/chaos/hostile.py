@@ -224,9 +224,9 @@ ANSWERING: dict[str, tuple[Change, str]] = {
         arrays("head.npz", k_0=np.zeros((4, 3), np.float32), b_0=np.zeros(3, np.float32)), "leads from 4 features to 3"
     ),
     "a head that is infinite": (arrays("head.npz", b_0=np.full(2, np.inf, np.float32)), "a layer in it holds numbers"),
-    "labels that are no list": (text("labels.json", '{"a": "b"}'), "it is no list of names"),
-    "labels that are numbers": (text("labels.json", "[1, 2]"), "it is no list of names"),
-    "a species twice": (text("labels.json", '["a", "a"]'), "it names 'a' twice"),
+    "labels that are no list": (text("labels.json", '{"a": "b"}'), "it is no list of up to"),
+    "labels that are numbers": (text("labels.json", "[1, 2]"), "hold something that is no name"),
+    "a species twice": (text("labels.json", '["a", "a"]'), "hold 'a' twice"),
     "a species that a terminal obeys": (text("labels.json", '["a", "\\u001b[2J"]'), "with control characters"),
     "a species too many": (text("labels.json", '["a", "b", "c"]'), r"species"),
     "an endless name": (text("labels.json", json.dumps(["a" * 2_000, "b"])), "a species with 2,000 letters"),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 CONTROL = {*map(chr, range(32)), *map(chr, range(127, 160))}
 """What no name holds that is shown to people: a terminal would obey it."""
+MOST_LETTERS = 1_000
+"""In the name of a species."""
 
 _KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
@@ -80,3 +84,15 @@ def _finite(digits: str) -> float:
     if (value := float(digits)) in (float("inf"), float("-inf")):
         raise ValueError(f"it holds {digits[:20]}, which is beyond all numbers")
     return value
+
+
+def unfit_names(names: Sequence[str]) -> str:
+    """What is wrong with names of species, as the rest of a sentence, or an empty string."""
+    if not all(isinstance(name, str) and name for name in names):
+        return "hold something that is no name"
+    if long := [name for name in names if len(name) > MOST_LETTERS]:
+        return f"hold a species with {len(long[0]):,} letters, and {MOST_LETTERS:,} is the most"
+    if odd := [name for name in names if not CONTROL.isdisjoint(name)]:
+        return f"hold a species with control characters, {odd[0][:80]!r}"
+    often, times = Counter(names).most_common(1)[0]
+    return f"hold {often[:80]!r} twice" if times > 1 else ""
