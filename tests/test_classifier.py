@@ -414,3 +414,11 @@ def test_importing_says_nothing_and_sets_tensorflow_up() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"), [(["a", "a"], "hold 'a' twice"), (["a", "b\x07"], "control"), (["a", ""], "no name")]
+)
+def test_names_that_no_saved_classifier_could_have(names: list[str], reason: str) -> None:
+    with pytest.raises(UserError, match=f"class_names .*{reason}.*a name of its own"):
+        PlantClassifierTransferLearning(2, weights=None, class_names=names)

@@ -12,6 +12,7 @@ from leafgraft import run
 from leafgraft.errors import UserError
 from leafgraft.gathering import Settings, described, divided, gather, scanned
 from leafgraft.photos.garden import draw
+from leafgraft.records import record_of
 
 
 def test_what_is_said_on_the_way(trained: run.Trained) -> None:
@@ -134,3 +135,16 @@ def test_a_species_may_lack_photos_on_a_side(few: Path, tmp_path: Path) -> None:
     assert found.test is not None
     assert found.test.labels.tolist() == [0]
     assert found.test.classes == ("fern", "oak")
+
+
+def test_links_out_of_the_folder_are_followed_and_recorded_on_request(few: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far" / "maple"
+    far.mkdir(parents=True)
+    for seed in range(3):
+        draw("maple", seed, (64, 64)).save(far / f"{seed}.jpg")
+    (few / "maple").symlink_to(far)
+    for follow, classes in ((False, ("fern", "oak")), (True, ("fern", "maple", "oak"))):
+        settings = Settings(SHORT, follow_links=follow)
+        found = gather(few, settings)
+        assert found.classes == classes
+        assert record_of(few, settings, found)["follow_links"] is follow

@@ -29,6 +29,7 @@ from leafgraft.photos.decode import centre
 from leafgraft.progress import Progress, under_way
 from leafgraft.recipes import CLASSIC, Recipe, Views, views_per_photo
 from leafgraft.report import plots
+from leafgraft.safety.plain import unfit_names
 from leafgraft.verdict.calibration import tempered
 from leafgraft.verdict.metrics import score
 from leafgraft.verdict.unknown import Known
@@ -110,6 +111,8 @@ class PlantClassifierTransferLearning:
             raise UserError(f'batch_norm must be "frozen" or "train". Received: {batch_norm!r}.')
         if class_names is not None and len(class_names) != num_classes:
             raise UserError(f"{len(class_names)} class_names for num_classes={num_classes}: give one name a class.")
+        if class_names is not None and (odd := unfit_names(class_names)):
+            raise UserError(f"class_names {odd}; give each class a name of its own.")
         self.num_classes = int(num_classes)
         self.batch_norm = batch_norm
         self.seed = seed
@@ -651,17 +654,17 @@ class PlantClassifierTransferLearning:
         Raises:
             UserError: there is none, or it is damaged.
         """
-        from leafgraft import bundle
+        from leafgraft import opening
 
-        folder = bundle.find(path)
-        bundle.verify(folder)
-        classes = bundle.labels(folder)
+        folder = opening.find(path)
+        opening.verify(folder)
+        classes = opening.labels(folder)
         names = None if classes == unnamed(len(classes)) else classes
+        model = network.without_xla(opening.keras_model(folder))
         classifier = cls(len(classes), weights=None, class_names=names, **settings)
-        model = network.without_xla(keras.models.load_model(folder / bundle.KERAS, safe_mode=True))
         classifier.model, classifier.base_model = model, network.base_of(model)
         classifier._loaded = True
-        classifier._known, classifier._calibration = bundle.known(folder), bundle.calibration(folder)
+        classifier._known, classifier._calibration = opening.known(folder), opening.calibration(folder)
         return classifier
 
     def summary(self) -> str:

@@ -44,6 +44,7 @@ class Settings:
         folds: of a cross-validation that judges the recipe instead of photos held out; 0 for none.
         track: "tensorboard" or "mlflow" (see `leafgraft.track`), or None.
         checkpoint_every: seconds between two checkpoints of the training.
+        follow_links: whether links that leave the folder of photos are followed; see `leafgraft.photos.scan`.
     """
 
     recipe: Recipe
@@ -62,6 +63,7 @@ class Settings:
     folds: int = 0
     track: str | None = None
     checkpoint_every: float = EVERY
+    follow_links: bool = False
 
     def classifier(self, classes: Sequence[str], weights: Path) -> PlantClassifierTransferLearning:
         """A new classifier for some species, from a file with ImageNet weights."""
@@ -103,7 +105,13 @@ def scanned(source: Path, settings: Settings, progress: Progress | None = None) 
         UserError: it cannot be learned from; the sentence says why.
     """
     told = None if progress is None else lambda done, total: progress("Reading the photos", done, total)
-    return scan(source, classes=settings.classes, group_by=settings.group_by, progress=told)
+    return scan(
+        source,
+        classes=settings.classes,
+        group_by=settings.group_by,
+        follow_links=settings.follow_links,
+        progress=told,
+    )
 
 
 def divided(photos: Sequence[Photo], source: Path, settings: Settings) -> Gathered:

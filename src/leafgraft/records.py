@@ -46,6 +46,7 @@ def request_of(source: Path, settings: Settings, equal: str | None = None) -> di
         "deterministic": settings.deterministic,
         "check": settings.check,
         "group_by": settings.group_by,
+        "follow_links": settings.follow_links,
         "folds": settings.folds,
     }
 

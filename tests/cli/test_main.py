@@ -29,6 +29,7 @@ COMMANDS = [
     ("compare",),
     ("features",),
     ("garden",),
+    ("verify",),
     ("doctor",),
     ("weights",),
     ("weights", "status"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from leafgraft.cli import screen
 from leafgraft.cli.screen import Bars, bars, classes_of, epoch_line, say
 from leafgraft.errors import UserError
 
@@ -48,3 +49,11 @@ def test_what_lasted_is_mentioned_once_on_standard_error(
     out, err = capfd.readouterr()
     assert out == ""
     assert [line for line in err.splitlines() if " in " in line] == ["Counting: 1,500 in 0 s", "Fetching: 20 in 0 s"]
+
+
+def test_a_terminal_obeys_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.result("li\x1b[2Jly\x9b1m\r: 99 %\n\tnext", {}, as_json=False)
+    screen.say("r\x07ose")
+    said = capsys.readouterr()
+    assert said.out == "li\\x1b[2Jly\\x9b1m\\r: 99 %\n\tnext\n"
+    assert said.err == "r\\x07ose\n"

@@ -20,7 +20,7 @@ from leafgraft.photos import UnreadablePhoto
 
 COMMANDS = (
     "demo", "check", "train", "evaluate", "predict", "explain", "serve", "export", "compare", "features", "garden",
-    "doctor", "weights", "bank", "corrections",
+    "verify", "doctor", "weights", "bank", "corrections",
 )  # fmt: skip
 """Each is a module of the same name, with a function of that name or, for a group of commands, an ``app``."""
 

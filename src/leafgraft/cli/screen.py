@@ -17,10 +17,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from leafgraft.errors import UserError
+from leafgraft.safety.plain import CONTROL
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of what is left to chance.", min=0)]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Follow links that leave the folder of photos, also to folders.")
+]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="A file with ResNet50's ImageNet weights; else the cache or a download."),
@@ -32,14 +36,22 @@ Item = TypeVar("Item")
 _err = Console(stderr=True, highlight=False, emoji=False)  # a file may be called ":rose:.jpg"
 
 
+_VISIBLE = {ord(sign): repr(sign)[1:-1] for sign in CONTROL - {"\n", "\t"}}
+
+
+def visible(text: str) -> str:
+    """Write control characters as Python does: a terminal would obey those in the name of a file or a species."""
+    return text.translate(_VISIBLE)
+
+
 def say(text: str) -> None:
     """Print a line for a person to standard error."""
-    _err.print(text, markup=False, soft_wrap=True)
+    _err.print(visible(text), markup=False, soft_wrap=True)
 
 
 def result(text: str, content: Mapping[str, Any], as_json: bool) -> None:
     """Print a command's result to standard output, as text or as one JSON object."""
-    print(json.dumps(content) if as_json else text)
+    print(json.dumps(content) if as_json else visible(text))
 
 
 class Bars:

@@ -10,7 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from leafgraft import run
-from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, politely, result, say
+from leafgraft.cli.screen import (
+    Debug,
+    FollowLinks,
+    Json,
+    Seed,
+    Weights,
+    bars,
+    classes_of,
+    epoch_line,
+    politely,
+    result,
+    say,
+)
 from leafgraft.engine.prefix import ENGINES, choose
 from leafgraft.errors import UserError
 from leafgraft.gathering import gather, planned
@@ -86,6 +98,7 @@ def train(
     val_fraction: ValFraction = 0.15,
     test_fraction: TestFraction = 0.15,
     group_by: GroupBy = None,
+    follow_links: FollowLinks = False,
     check: Check = True,
     folds: Annotated[
         int, typer.Option("--folds", help="Judge by a cross-validation of so many folds instead of a test.", min=0)
@@ -154,7 +167,7 @@ def train(
     settings = run.Settings(
         chosen, classes_of(classes), val_fraction, test_fraction, seed, weights,
         bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,
-        check=check, group_by=group_by, folds=folds, track=track,
+        check=check, group_by=group_by, folds=folds, track=track, follow_links=follow_links,
         checkpoint_every=seconds_of(checkpoint_every, "--checkpoint-every"),
     )  # fmt: skip
     if output is None or dry_run:

@@ -1,0 +1,114 @@
+"""Whether what lies at a path is whole and safe to open, whatever of ours it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from leafgraft import imagenet, opening
+from leafgraft.errors import UserError
+from leafgraft.photos.manifest import read_manifest
+from leafgraft.safety.plain import json_in, require_plain
+from leafgraft.weights_format import NOTOP, read
+
+MOST_RECORD = 1_000_000_000
+"""Bytes of a file that a run has written down, at most: millions of photos have room in it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something that can be checked.
+
+    Attributes:
+        name: in a word or two.
+        is_it: whether a path holds such a thing, going by the names in it.
+        check: looks at all of it and returns what each file was found to be; raises `UserError` for the first fault.
+    """
+
+    name: str
+    is_it: Callable[[Path], bool]
+    check: Callable[[Path], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What was found whole.
+
+    Attributes:
+        path: where it lies.
+        kind: what it is.
+        checked: what each file in it was found to be.
+    """
+
+    path: Path
+    kind: str
+    checked: dict[str, str]
+
+
+def _is_bundle(path: Path) -> bool:
+    return (path / opening.MANIFEST).exists()
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "model" / opening.MANIFEST).exists()
+
+
+def _run(path: Path) -> dict[str, str]:
+    """The bundle of a run, and what the run has written down."""
+    found = {f"model/{name}": what for name, what in opening.inspect(path / "model").items()}
+    for name, look in _WRITTEN.items():
+        if (path / name).exists():
+            try:
+                require_plain(path / name, MOST_RECORD)
+                found[name] = look(path / name)
+            except UserError:
+                raise
+            except (ValueError, TypeError) as reason:
+                raise UserError(f"{path / name} is refused: {reason}; use another copy of the run.") from None
+    return found
+
+
+def _entries(path: Path) -> str:
+    return f"{len(json_in(path, MOST_RECORD))} entries"
+
+
+_WRITTEN: dict[str, Callable[[Path], str]] = {
+    "run.json": _entries,
+    "metrics.json": _entries,
+    "manifest.csv": lambda path: f"{len(read_manifest(path))} photos",
+}
+
+
+def _is_cache(path: Path) -> bool:
+    return (path / NOTOP).exists() or path == imagenet.cache_dir()
+
+
+def _weights(path: Path) -> dict[str, str]:
+    return {path.name: f"{len(read(path))} tensors of ResNet50"}
+
+
+KINDS = (
+    Kind("classifier", _is_bundle, opening.inspect),
+    Kind("run", _is_run, _run),
+    Kind("cache of weights", _is_cache, imagenet.inspect),
+    Kind("weights file", Path.is_file, _weights),
+)
+"""The first that a path is of counts."""
+
+
+def verify(path: Path | None = None) -> Whole:
+    """Check all that lies at a path.
+
+    Args:
+        path: a bundle, the folder of a run, a cache of weights or a weights file; None for the user's cache.
+
+    Raises:
+        UserError: it is none of these, or something in it is missing, damaged or not safe to open.
+    """
+    path = imagenet.cache_dir() if path is None else path
+    for kind in KINDS:
+        if kind.is_it(path):
+            return Whole(path, kind.name, kind.check(path))
+    what = "is not there" if not path.exists() else "is nothing of ours"
+    raise UserError(f"{path} {what}; name one of: {', '.join(kind.name for kind in KINDS)}.")
