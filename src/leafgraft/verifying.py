@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leafgraft import imagenet, opening
+from leafgraft.engine import bank, checkpoint
+from leafgraft.engine.checkpoint import STATE
 from leafgraft.errors import UserError
 from leafgraft.photos.manifest import read_manifest
+from leafgraft.runfolder import CHECKPOINTS
 from leafgraft.safety.plain import json_in, require_plain
 from leafgraft.weights_format import NOTOP, read
 
@@ -88,10 +91,33 @@ def _weights(path: Path) -> dict[str, str]:
     return {path.name: f"{len(read(path))} tensors of ResNet50"}
 
 
+def _is_banks(path: Path) -> bool:
+    return (path / "rows").exists() or any(path.glob("*/rows"))
+
+
+def _banks(path: Path) -> dict[str, str]:
+    """One bank, or all that lie in a folder."""
+    folders = [path] if (path / "rows").exists() else sorted(rows.parent for rows in path.glob("*/rows"))
+    return {folder.name: bank.inspect(folder) for folder in folders}
+
+
+def _cache(path: Path) -> dict[str, str]:
+    """The weights, and the banks beside them."""
+    return imagenet.inspect(path) | {f"bank/{name}": what for name, what in _banks(path / "bank").items()}
+
+
+def _checkpoint(path: Path) -> dict[str, str]:
+    """What an interrupted run goes on from."""
+    _, parts = checkpoint.read(path if (path / STATE).exists() else path / CHECKPOINTS)
+    return {name: f"{len(list(part.arrays))} arrays" for name, part in parts.items()}
+
+
 KINDS = (
     Kind("classifier", _is_bundle, opening.inspect),
     Kind("run", _is_run, _run),
-    Kind("cache of weights", _is_cache, imagenet.inspect),
+    Kind("checkpoint", lambda path: (path / STATE).exists() or (path / CHECKPOINTS / STATE).exists(), _checkpoint),
+    Kind("cache of weights", _is_cache, _cache),
+    Kind("bank", _is_banks, _banks),
     Kind("weights file", Path.is_file, _weights),
 )
 """The first that a path is of counts."""
@@ -101,7 +127,7 @@ def verify(path: Path | None = None) -> Whole:
     """Check all that lies at a path.
 
     Args:
-        path: a bundle, the folder of a run, a cache of weights or a weights file; None for the user's cache.
+        path: a bundle, the folder of a run, a checkpoint, a cache, a bank or a weights file; None for the user's cache.
 
     Raises:
         UserError: it is none of these, or something in it is missing, damaged or not safe to open.

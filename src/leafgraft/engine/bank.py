@@ -25,10 +25,13 @@ import filelock
 import numpy as np
 from numpy.typing import NDArray
 
+from leafgraft.errors import UserError
 from leafgraft.files import sweep, synced, write_json
 
 ENTRY = np.dtype([("key", "V32"), ("crc", "<u4")])
 """What ``rows`` has for each row."""
+
+FORMAT = 2
 
 _log = logging.getLogger(__name__)
 
@@ -140,13 +143,13 @@ class Bank:
             shapes: the shape of a row in each tensor.
             dtype: "float16", or "uint8" for photos.
         """
-        self.folder = root / hashlib.sha256(f"{settings} {list(shapes)} {dtype} crc".encode()).hexdigest()[:32]
+        self.folder = root / hashlib.sha256(f"{settings} {list(shapes)} {dtype} {FORMAT}".encode()).hexdigest()[:32]
         self.shapes = tuple(shapes)
         self._dtype = np.dtype(dtype)
         self.folder.mkdir(parents=True, exist_ok=True)
         about = self.folder / "about.json"
         if not about.exists():
-            write_json(about, {"settings": settings, "shapes": self.shapes, "dtype": dtype})
+            write_json(about, {"settings": settings, "shapes": self.shapes, "dtype": dtype, "format": FORMAT})
         self._places: dict[bytes, int]
         self._pending: list[tuple[bytes, int]] = []
         self._refresh()
@@ -269,6 +272,31 @@ def banks(root: Path) -> list[dict[str, Any]]:
         rows = _size(folder / "rows") // ENTRY.itemsize
         found.append({"folder": str(folder), "shapes": shapes, "rows": rows, "bytes": size})
     return sorted(found, key=lambda bank: -bank["bytes"])
+
+
+def inspect(folder: Path) -> str:
+    """Compare every row of a bank with its checksum; returns how many there are, in words.
+
+    Raises:
+        UserError: a row is damaged.
+    """
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        if about.get("format") != FORMAT:
+            return "of another version, and not used"
+        shapes, dtype = [tuple(shape) for shape in about["shapes"]], np.dtype(about["dtype"])
+        entries = np.frombuffer((folder / "rows").read_bytes(), ENTRY)
+        rows = Rows([folder / f"tensor_{i}" for i in range(len(shapes))], shapes, dtype, entries["crc"])
+        for start in range(0, len(rows), 256):
+            some = np.arange(start, min(start + 256, len(rows)))
+            if not rows.intact(some).all():
+                raise ValueError("a row differs from its checksum")
+            rows.take(some[:1])  # gives the memory back
+    except (OSError, ValueError, KeyError, TypeError) as reason:
+        raise UserError(
+            f"{folder} is damaged ({reason}); what is damaged is computed anew, and `leafgraft bank clear` removes all."
+        ) from None
+    return f"{len(rows)} rows"
 
 
 def clear(root: Path) -> tuple[int, list[str]]:

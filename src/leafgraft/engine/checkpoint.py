@@ -22,9 +22,14 @@ from numpy.typing import NDArray
 
 from leafgraft.errors import UserError
 from leafgraft.files import sha256, sweep, whole, write_json
+from leafgraft.safety.archive import arrays
+from leafgraft.safety.plain import text_in
 
 STATE = "state.json"
 FORMAT = 1
+MOST_FACTS, MOST_ARRAYS = 1 << 28, 1 << 33
+"""Bytes of each, at most: ResNet50 with all that is kept of it takes 400 MB."""
+
 EVERY = 60.0
 """Seconds between two checkpoints, unless something is finished or somebody wants to end."""
 
@@ -85,16 +90,8 @@ class Checkpoint:
         if not (self.folder / STATE).exists():
             return {}
         try:
-            state = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
-            whose, name, counts = state["belongs"], Path(state["arrays"]).name, dict(state["counts"])
-            if state["format"] != FORMAT or sha256(self.folder / name) != state["sha256"]:
-                raise ValueError
-            with np.load(self.folder / name, allow_pickle=False) as file:
-                parts = {
-                    part: Part(state["facts"][part], [file[f"{part}/{i}"] for i in range(count)])
-                    for part, count in counts.items()
-                }
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            whose, parts = read(self.folder)
+        except UserError:
             self._say(f"The checkpoint in {self.folder} is damaged; the training begins again.")
             return {}
         if whose != self._belongs:
@@ -170,3 +167,23 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove it, when the training is over."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def read(folder: Path) -> tuple[str, dict[str, Part]]:
+    """Read a checkpoint: what it belongs to, and its parts.
+
+    Raises:
+        UserError: it is damaged, or of another version's format.
+    """
+    try:
+        state = json.loads(text_in(folder / STATE, MOST_FACTS))
+        whose, name, counts = str(state["belongs"]), Path(state["arrays"]).name, dict(state["counts"])
+        if state["format"] != FORMAT or sha256(folder / name) != state["sha256"]:
+            raise ValueError
+        found = arrays(folder / name, most=MOST_ARRAYS)
+        return whose, {
+            part: Part(state["facts"][part], [found[f"{part}/{i}"] for i in range(count)])
+            for part, count in counts.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"The checkpoint in {folder} is damaged; without it the training begins again.") from None
