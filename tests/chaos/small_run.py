@@ -19,10 +19,10 @@ LEFT = {
     "report.html", "model",
 }  # fmt: skip
 
-# Both stages, steps that a kill can fall between, and a checkpoint after each of them.
+# Both stages, two steps an epoch for a kill to fall between, and a checkpoint after each of them.
 OPTIONS = (
-    "--recipe", "classic", "--epochs-frozen", "2", "--epochs-fine", "2", "--unfreeze", "5",
-    "--classes", "cactus,fern,sunflower", "--val-fraction", "0.25", "--test-fraction", "0.25",
+    "--recipe", "classic", "--epochs-frozen", "1", "--epochs-fine", "1", "--unfreeze", "5", "--views", "2",
+    "--classes", "bamboo,cactus,fern,oak,rose,sunflower", "--val-fraction", "0.15", "--test-fraction", "0.15",
     "--deterministic", "--checkpoint-every", "0.001s",
 )  # fmt: skip
 
@@ -36,12 +36,10 @@ class SmallRun:
         command: what comes after ``leafgraft``.
     """
 
-    def __init__(
-        self, place: Path, photos: Path, weights: Path, options: tuple[str, ...] = OPTIONS, cache: Path | None = None
-    ) -> None:
+    def __init__(self, place: Path, photos: Path, weights: Path, cache: Path | None = None) -> None:
         self.place, self.folder, self._cache = place, place / "run", cache or place / "cache"
         place.mkdir(parents=True)
-        self.command = ["train", str(photos), "-o", str(self.folder), "--weights", str(weights), *options]
+        self.command = ["train", str(photos), "-o", str(self.folder), "--weights", str(weights), *OPTIONS]
 
     def start(self, *extra: str) -> subprocess.Popen[str]:
         """Begin it, or go on with it, in a process of its own."""

@@ -116,7 +116,7 @@ def fitted(
     return [weight.numpy() for weight in model.weights]
 
 
-@pytest.mark.parametrize("steps", [(1,), (2,), (3,), (5,), (0, 1, 1, 2)])
+@pytest.mark.parametrize("steps", [(3,), (0, 2, 1)])
 def test_it_goes_on_after_any_step_to_the_last_bit(data: Dataset, tmp_path: Path, steps: tuple[int, ...]) -> None:
     lines: list[dict[str, Any]] = []
     expected = fitted(data, tmp_path / "bank", lines, None)

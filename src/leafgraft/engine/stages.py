@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -44,7 +45,7 @@ def batches(
     The order of an epoch depends on the seed and its number alone, so that a training can go on in the midst of one.
 
     Args:
-        feed: what to read.
+        feed: what to read; the caller keeps it for as long as it is read.
         size: photos a batch.
         seed: of the shuffling and the choice of views; None keeps the order and takes the first view.
         failures: takes what goes wrong while rows are computed, which TensorFlow would turn into errors of its own.
@@ -60,9 +61,14 @@ def batches(
 
     photos, views = feed.places.shape
     epochs = itertools.count(first)
+    # TensorFlow keeps every generator for good (https://github.com/tensorflow/tensorflow/issues/37653), so that what
+    # it holds, the network included, would never be let go.
+    lent = weakref.ref(feed)
 
     def epoch() -> Iterator[tuple[Any, ...]]:
         turn = next(epochs)
+        feed = lent()
+        assert feed is not None
         order: NDArray[np.int64] = np.arange(photos, dtype=np.int64)
         view: NDArray[np.int64] = np.zeros(photos, np.int64)
         if seed is not None:
