@@ -99,8 +99,8 @@ def train(source: Path, folder: Path, settings: Settings, watch: Watch = NOBODY)
         classifier = _classifier(begun, watch)
         deep = settings.recipe.unfreeze if settings.recipe.epochs_fine else 0
         audit = _audited(begun, watch, lambda data: classifier.features(data, unfreeze=deep, progress=watch.progress))
-        data = [begun.record["data_sha256"], sha256(begun.weights), choose(settings.engine).key]
-        belongs = hashlib.sha256(json.dumps([request_of(source, settings), *data]).encode()).hexdigest()
+        of = [begun.record["data_sha256"], sha256(begun.weights), choose(settings.engine).key]
+        belongs = hashlib.sha256(json.dumps([request_of(source, settings), *of]).encode()).hexdigest()
         checkpoint = Checkpoint(
             folder / CHECKPOINTS, belongs, every=settings.checkpoint_every, ending=watch.ending, say=watch.say
         )
