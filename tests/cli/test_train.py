@@ -106,6 +106,7 @@ def photos(tmp_path: Path) -> Path:
         (("--recipe", "quick", "--unfreeze", 10), "quick fine-tunes nothing"),
         (("--budget", "soon"), "--budget is a time like 90s, 5m or 1h. Received: 'soon'."),
         (("--budget", "0s"), "Received: '0s'."),
+        (("--checkpoint-every", "never"), "--checkpoint-every is a time like 90s, 5m or 1h. Received: 'never'."),
         (("--budget", "5m", "--recipe", "classic"), "classic has a fixed number of epochs"),
         (("--budget", "5m", "--recipe", "quick"), "quick takes what it takes"),
         (("--views", 3, "--recipe", "quick"), "quick looks at the centre crops alone"),

@@ -103,8 +103,8 @@ def main() -> NoReturn:
             _leave(
                 f"No space is left on the disk for {error.filename or 'what has to be written'}: free some.", 2, error
             )
-        if error.filename is not None:  # it is gone or forbidden, or the disk fails
-            _leave(f"{error.filename} may not be read or written ({error.strerror}).", 2, error)
+        if error.filename is not None or error.errno == errno.EIO:  # it is gone or forbidden, or the disk fails
+            _leave(f"{error.filename or 'A file'} may not be read or written ({error.strerror}).", 2, error)
         _leave(f"{type(error).__name__}: {error}", 1, error)
     except Exception as error:
         _leave(f"{type(error).__name__}: {error}", 1, error)
