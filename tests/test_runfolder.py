@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,12 +93,18 @@ with held(Path(sys.argv[1])):
         pass
 
 
+def test_a_folder_that_vanishes_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run was removed while it was being written"), held(tmp_path / "run"):
+        shutil.rmtree(tmp_path / "run")
+
+
 def test_photos_that_have_changed_are_named(tmp_path: Path) -> None:
     before = [Photo(tmp_path / name, "rose", sha256=name) for name in ("a.jpg", "b.jpg")]
     write_manifest(tmp_path / "run" / "manifest.csv", before)
     require_same_photos(tmp_path / "run", before[:1])  # nothing has been learned from them
     write_json(tmp_path / "run" / "checkpoints" / "state.json", {})
     require_same_photos(tmp_path / "run", before)
+    require_same_photos(tmp_path / "run", [*before, Photo(tmp_path / "note.txt", "rose", problem="not an image")])
     other = [Photo(tmp_path / "a.jpg", "rose", sha256="other"), before[1]]
     new = [*before, Photo(tmp_path / "c.jpg", "rose", sha256="c")]
     for photos, words in (

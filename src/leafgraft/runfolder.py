@@ -86,7 +86,7 @@ def held(folder: Path) -> Iterator[None]:
     What a killed process has left half-written is removed.
 
     Raises:
-        UserError: another process writes it.
+        UserError: another process writes it; or it has been removed when the block ends.
     """
     place = folder / CHECKPOINTS
     place.mkdir(parents=True, exist_ok=True)
@@ -98,6 +98,8 @@ def held(folder: Path) -> Iterator[None]:
     try:
         sweep(folder)
         yield
+        if not (place / "lock").exists():
+            raise UserError(f"{folder} was removed while it was being written; give the same command again.")
     finally:
         lock.release()
 
@@ -110,8 +112,10 @@ def require_same_photos(folder: Path, photos: Sequence[Photo]) -> None:
     """
     if not (folder / CHECKPOINTS / STATE).exists():
         return  # nothing has been learned yet
-    before = {photo.path.absolute(): photo.sha256 for photo in read_manifest(folder / "manifest.csv")}
-    now = {photo.path.absolute(): photo.sha256 for photo in photos}
+    seen = read_manifest(folder / "manifest.csv")
+    before, now = (
+        {photo.path.absolute(): photo.sha256 for photo in some if not photo.problem} for some in (seen, photos)
+    )
     for path in sorted(before.keys() | now.keys()):
         if before.get(path) != now.get(path):
             what = "is new" if path not in before else "is gone" if path not in now else "has changed"

@@ -58,7 +58,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _run(path: Path) -> dict[str, str]:
-    """The bundle of a run, and what the run has written down."""
+    """The bundle of a run, what the run has written down, and what it would go on from."""
     found = {f"model/{name}": what for name, what in opening.inspect(path / "model").items()}
     for name, look in _WRITTEN.items():
         if (path / name).exists():
@@ -69,6 +69,8 @@ def _run(path: Path) -> dict[str, str]:
                 raise
             except (ValueError, TypeError) as reason:
                 raise UserError(f"{path / name} is refused: {reason}; use another copy of the run.") from None
+    if (path / CHECKPOINTS / STATE).exists():
+        found |= {f"{CHECKPOINTS}/{name}": what for name, what in _checkpoint(path).items()}
     return found
 
 

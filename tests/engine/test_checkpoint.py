@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,13 @@ def test_a_full_disk_costs_no_more_than_the_checkpoint(tiny_disk: Path) -> None:
     again = Checkpoint(tiny_disk / "checkpoint", "mine")
     assert again.take("part") is not None
     assert again.take("large") is None
+
+
+def test_a_folder_that_vanishes_is_told_of(tmp_path: Path) -> None:
+    checkpoint = written(tmp_path / "checkpoint")
+    shutil.rmtree(tmp_path / "checkpoint")
+    with pytest.raises(UserError, match="was removed while the training was at work"):
+        checkpoint.write()
 
 
 def test_a_wish_to_end_is_heeded_when_all_is_written(tmp_path: Path) -> None:

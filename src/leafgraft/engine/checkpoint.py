@@ -128,8 +128,11 @@ class Checkpoint:
         """Write a checkpoint; one that cannot be written is told of, and the earlier one stays.
 
         Raises:
+            UserError: the folder is gone.
             KeyboardInterrupt: somebody wants to end, and now nothing is lost.
         """
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder} was removed while the training was at work; give the same command again.")
         parts = {name: state() for name, state in self._parts.items()}
         parts = {**self._found, **parts}  # also what nobody has come to ask for yet
         name, counts = f"arrays-{uuid.uuid4().hex}.npz", dict.fromkeys(parts, 0)
