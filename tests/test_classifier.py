@@ -148,6 +148,7 @@ def test_features_are_those_of_the_model_as_it_is(weights: Path, bank: Path, hel
     np.testing.assert_allclose(classifier.features(X), expected, atol=0.02)
 
 
+@pytest.mark.slow
 def test_one_pass_for_both_stages_changes_nothing_in_the_first(
     weights: Path, bank: Path, photos: Pictures, held_out: Pictures
 ) -> None:
@@ -356,6 +357,7 @@ class TestKeywords:
         with pytest.raises(UserError, match="class_weight names 'tulip'"):
             ready.train_with_frozen_base(X, y, class_weight={"tulip": 1.0}, verbose=0)
 
+    @pytest.mark.slow
     def test_weight_zero_takes_a_species_out(self, ready: PlantClassifierTransferLearning, photos: Pictures) -> None:
         ready.train_with_frozen_base(
             photos[0], photos[1], epochs=5, class_weight={"fern": 0.0}, augment=False, verbose=0

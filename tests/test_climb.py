@@ -105,6 +105,7 @@ def test_names_come_from_the_photos_and_each_species_needs_one(found: run.Gather
         nameless.fit(found.train, recipe=AUTO, views=-1)
 
 
+@pytest.mark.slow
 def test_without_time_there_is_still_a_probe(found: run.Gathered, settings: run.Settings) -> None:
     classifier = fitted(found, settings, dataclasses.replace(AUTO, budget=1e-9))
     assert [row["stage"] for row in classifier.history] == ["probe"]

@@ -75,6 +75,7 @@ def test_killed_at_random_moments(
         figures({"kills": kills, "equal": runs, "where": dict(seen), "seconds": time.perf_counter() - begun})
 
 
+@pytest.mark.slow
 def test_a_polite_end(
     whole: SmallRun, garden: Path, weights: Path, tmp_path: Path, amount: Callable[[int, int], int]
 ) -> None:

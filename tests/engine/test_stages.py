@@ -116,7 +116,7 @@ def fitted(
     return [weight.numpy() for weight in model.weights]
 
 
-@pytest.mark.parametrize("steps", [(3,), (0, 2, 1)])
+@pytest.mark.parametrize("steps", [(0, 2, 1), pytest.param((3,), marks=pytest.mark.slow)])
 def test_it_goes_on_after_any_step_to_the_last_bit(data: Dataset, tmp_path: Path, steps: tuple[int, ...]) -> None:
     lines: list[dict[str, Any]] = []
     expected = fitted(data, tmp_path / "bank", lines, None)
