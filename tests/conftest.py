@@ -31,6 +31,11 @@ SPECIES = ("cactus", "fern", "sunflower")
 SHORT = dataclasses.replace(CLASSIC, epochs_frozen=12, epochs_fine=1, unfreeze=10)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--long`` is what script/chaos adds."""
+    parser.addoption("--long", action="store_true", help="run tests/chaos in full, which takes hours")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let Keras convert its variables to arrays in the way that NumPy 2 warns of."""
     config.addinivalue_line(

@@ -100,7 +100,7 @@ def faulty_garden(base: Path, garden: Path, weights: Path) -> FaultyGarden:
         for name in ("cactus", "sunflower"):
             shutil.copytree(garden / name, place / "two" / name)
         planted |= plant_bursts(place / "two", shots, 5, plants=3, shots=3)
-        _leave_as_if_killed(place / "cache" / "bank" / "temporary-killed")
+        _leave_as_if_killed(place / "cache" / "bank" / f".leafgraft-{0:032x}")
         command = conversion(weights, place / "cache" / "bank")
         said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
         write_json(truth, planted | {"converted": said})

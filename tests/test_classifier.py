@@ -148,6 +148,7 @@ def test_features_are_those_of_the_model_as_it_is(weights: Path, bank: Path, hel
     np.testing.assert_allclose(classifier.features(X), expected, atol=0.02)
 
 
+@pytest.mark.slow
 def test_one_pass_for_both_stages_changes_nothing_in_the_first(
     weights: Path, bank: Path, photos: Pictures, held_out: Pictures
 ) -> None:
@@ -356,6 +357,7 @@ class TestKeywords:
         with pytest.raises(UserError, match="class_weight names 'tulip'"):
             ready.train_with_frozen_base(X, y, class_weight={"tulip": 1.0}, verbose=0)
 
+    @pytest.mark.slow
     def test_weight_zero_takes_a_species_out(self, ready: PlantClassifierTransferLearning, photos: Pictures) -> None:
         ready.train_with_frozen_base(
             photos[0], photos[1], epochs=5, class_weight={"fern": 0.0}, augment=False, verbose=0
@@ -414,3 +416,11 @@ def test_importing_says_nothing_and_sets_tensorflow_up() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"), [(["a", "a"], "hold 'a' twice"), (["a", "b\x07"], "control"), (["a", ""], "no name")]
+)
+def test_names_that_no_saved_classifier_could_have(names: list[str], reason: str) -> None:
+    with pytest.raises(UserError, match=f"class_names .*{reason}.*a name of its own"):
+        PlantClassifierTransferLearning(2, weights=None, class_names=names)

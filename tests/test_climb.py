@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leafgraft import run
-from leafgraft._tensorflow import deterministic
+from leafgraft._tensorflow import deterministic, keras
 from leafgraft.classifier import PlantClassifierTransferLearning
 from leafgraft.climb import affordable, rate_share
+from leafgraft.engine.checkpoint import Checkpoint
 from leafgraft.errors import OrderError, UserError
-from leafgraft.recipes import AUTO, QUICK
+from leafgraft.recipes import AUTO, BEST, QUICK
 
 
 @given(st.integers(1, 50), st.integers(1, 20), st.floats(0, 1))
@@ -104,6 +105,7 @@ def test_names_come_from_the_photos_and_each_species_needs_one(found: run.Gather
         nameless.fit(found.train, recipe=AUTO, views=-1)
 
 
+@pytest.mark.slow
 def test_without_time_there_is_still_a_probe(found: run.Gathered, settings: run.Settings) -> None:
     classifier = fitted(found, settings, dataclasses.replace(AUTO, budget=1e-9))
     assert [row["stage"] for row in classifier.history] == ["probe"]
@@ -140,3 +142,31 @@ def test_without_validation_photos_few_photos_are_not_fine_tuned_on(
     )
     classifier.fit(found.train, recipe=dataclasses.replace(AUTO, budget=None), verbose=0)
     assert [row["stage"] for row in classifier.history] == ["probe", "probe"]
+
+
+def test_an_interrupted_one_goes_on_to_the_last_digit(
+    found: run.Gathered, settings: run.Settings, tmp_path: Path
+) -> None:
+    deterministic()
+    recipe = dataclasses.replace(BEST, epochs_fine=3, unfreeze=10, patience=None)
+    expected = fitted(found, settings, recipe)
+    wishes: list[str] = []
+
+    def wish(*_: Any) -> None:
+        wishes.append("to end")
+
+    def opened() -> Checkpoint:
+        wishes.clear()
+        return Checkpoint(tmp_path, "mine", every=0.0, ending=lambda: bool(wishes))
+
+    with pytest.raises(KeyboardInterrupt):  # after the first probe
+        fitted(found, settings, recipe, checkpoint=opened(), on_probe=wish)
+    tell = keras.callbacks.LambdaCallback(on_epoch_end=wish)
+    with pytest.raises(KeyboardInterrupt):  # after an epoch of fine-tuning
+        fitted(found, settings, recipe, checkpoint=opened(), callbacks=[tell])
+    resumed = fitted(found, settings, recipe, checkpoint=opened())
+    assert [row | {"seconds": 0} for row in resumed.history] == [row | {"seconds": 0} for row in expected.history]
+    assert resumed.model is not None
+    assert expected.model is not None
+    for one, other in zip(resumed.model.get_weights(), expected.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import string
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import leafgraft
 from leafgraft.files import FORMULA, guarded, whole, whole_folder, write_csv, write_json, write_text
 from leafgraft.photos.manifest import read_manifest, write_manifest
 from leafgraft.photos.photo import Photo
@@ -109,3 +111,13 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         (folder / "sign").write_text("third", encoding="utf-8")
     assert [path.name for path in place.iterdir()] == ["sign"]
     assert list(place.parent.iterdir()) == [place]
+
+
+def test_no_csv_is_written_past_the_guard() -> None:
+    package = Path(leafgraft.__file__).parent
+    writers = {
+        path for path in package.rglob("*.py") if re.search(r"csv\.(writer|DictWriter)|to_csv", path.read_text())
+    }
+    assert {path.name for path in writers} == {"files.py", "ledger.py"}
+    for path in writers:  # each row goes through it
+        assert re.search(r"writerows\(\{name: guarded\(value\) for", path.read_text(encoding="utf-8"))

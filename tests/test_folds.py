@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from conftest import SPECIES
 from leafgraft import PlantClassifierTransferLearning
+from leafgraft.engine.checkpoint import Checkpoint
 from leafgraft.errors import UserError
 from leafgraft.folds import Folds, _folds, cross_validated
 from leafgraft.gathering import Gathered, Settings, gather
@@ -53,6 +54,24 @@ def said() -> list[str]:
 @pytest.fixture(scope="module")
 def folds(found: Gathered, asked: Settings, weights: Path, said: list[str]) -> Folds:
     return cross_validated(found, asked, weights, Watch(say=said.append))
+
+
+def test_an_interrupted_one_goes_on_with_the_next_fold(
+    folds: Folds, found: Gathered, asked: Settings, weights: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def judged(most: int) -> Folds:
+        checkpoint = Checkpoint(tmp_path, "mine", ending=lambda: len(said) >= most)
+        return cross_validated(found, asked, weights, Watch(say=said.append), checkpoint)
+
+    with pytest.raises(KeyboardInterrupt):
+        judged(1)
+    again = judged(3)
+    assert [line.partition(":")[0] for line in said] == ["fold 1 of 2", "fold 2 of 2"]
+    assert again.photos == folds.photos
+    np.testing.assert_allclose(again.probabilities, folds.probabilities, atol=1e-6)
+    assert [row["accuracy"] for row in again.rows] == [row["accuracy"] for row in folds.rows]
 
 
 def test_every_photo_is_judged_by_one_fold_and_those_of_the_test_by_none(folds: Folds, found: Gathered) -> None:

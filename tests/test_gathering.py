@@ -10,8 +10,9 @@ import pytest
 from conftest import SHORT
 from leafgraft import run
 from leafgraft.errors import UserError
-from leafgraft.gathering import Settings, described, divided, gather, require_new, scanned
+from leafgraft.gathering import Settings, described, divided, gather, scanned
 from leafgraft.photos.garden import draw
+from leafgraft.records import record_of
 
 
 def test_what_is_said_on_the_way(trained: run.Trained) -> None:
@@ -78,17 +79,6 @@ def test_a_data_set_without_a_training_side_is_refused(few: Path, tmp_path: Path
         gather(tmp_path / "split", Settings(SHORT))
 
 
-def test_a_folder_that_is_taken_is_refused(few: Path, tmp_path: Path) -> None:
-    require_new(tmp_path / "new", few)
-    (tmp_path / "taken").mkdir()
-    require_new(tmp_path / "taken", few)
-    (tmp_path / "taken" / "a.txt").touch()
-    with pytest.raises(UserError, match=r"taken exists and is not empty; choose another folder"):
-        require_new(tmp_path / "taken", few)
-    with pytest.raises(UserError, match=r"a\.txt is a file"):
-        require_new(tmp_path / "taken" / "a.txt", few)
-
-
 def test_a_cross_validation_holds_nothing_out(few: Path) -> None:
     found = gather(few, Settings(SHORT, folds=2))
     assert found.test is None
@@ -145,3 +135,16 @@ def test_a_species_may_lack_photos_on_a_side(few: Path, tmp_path: Path) -> None:
     assert found.test is not None
     assert found.test.labels.tolist() == [0]
     assert found.test.classes == ("fern", "oak")
+
+
+def test_links_out_of_the_folder_are_followed_and_recorded_on_request(few: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far" / "maple"
+    far.mkdir(parents=True)
+    for seed in range(3):
+        draw("maple", seed, (64, 64)).save(far / f"{seed}.jpg")
+    (few / "maple").symlink_to(far)
+    for follow, classes in ((False, ("fern", "oak")), (True, ("fern", "maple", "oak"))):
+        settings = Settings(SHORT, follow_links=follow)
+        found = gather(few, settings)
+        assert found.classes == classes
+        assert record_of(few, settings, found)["follow_links"] is follow

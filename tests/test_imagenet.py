@@ -100,7 +100,7 @@ def test_what_is_not_a_weights_file_is_refused_by_name(tmp_path: Path, content: 
 def test_absent_files_folders_and_other_networks_are_refused(tmp_path: Path, weights: Path) -> None:
     with pytest.raises(UserError, match=r"There is no weights file .*none\.h5"):
         imagenet.locate(tmp_path / "none.h5")
-    with pytest.raises(UserError, match="directory"):
+    with pytest.raises(UserError, match="it is a folder, not a plain file"):
         imagenet.locate(tmp_path)
     some: dict[str, Any] = dict(list(read(weights).items())[1:])
     np.savez(tmp_path / "some.npz", **some)

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,8 +29,34 @@ from numpy.typing import NDArray
 from leafgraft.engine.head import Head
 from leafgraft.engine.prefix import BATCH, OpenVINO, choose, convert
 from leafgraft.errors import UserError
-from leafgraft.files import sha256, write_json, write_text
+from leafgraft.files import exchange, sha256, sync_all, synced, temporary_beside, write_json, write_text
 from leafgraft.machine import release_memory
+from leafgraft.opening import (
+    ANSWERING,
+    CALIBRATION,
+    CARD,
+    FILES,
+    FORMAT,
+    HEAD,
+    KERAS,
+    KNOWN,
+    LABELS,
+    MANIFEST,
+    OPENVINO,
+    Calibration,
+    calibration,
+    card,
+    digests,
+    figures,
+    find,
+    head,
+    known,
+    labels,
+    network,
+    require_same,
+    require_width,
+    verify,
+)
 from leafgraft.photos.ahead import in_order
 from leafgraft.photos.dataset import Dataset
 from leafgraft.photos.decode import Picture, as_canvas, centre
@@ -41,36 +65,14 @@ from leafgraft.verdict.calibration import temperature, tempered
 from leafgraft.verdict.explain import heat_maps
 from leafgraft.verdict.unknown import FEWEST, Known, Strangers
 
-KERAS = "model.keras"
-OPENVINO = "model.xml"
-LABELS = "labels.json"
-CALIBRATION = "calibration.json"
-KNOWN = "known.npz"
-HEAD = "head.npz"
-CARD = "card.md"
-MANIFEST = "manifest.json"
-ANSWERING = (OPENVINO, "model.bin", HEAD, LABELS, CALIBRATION, KNOWN, CARD)
-"""What answers; the Keras file is for going on."""
-FILES = (KERAS, *ANSWERING)
-FORMAT = 3
+__all__ = [
+    "ANSWERING", "CALIBRATION", "CARD", "FILES", "FORMAT", "HEAD", "KERAS", "KNOWN", "LABELS", "MANIFEST", "OPENVINO",
+    "Answering", "Answers", "Bundle", "Calibration", "Draft", "calibration", "drafted", "find", "known", "labels",
+    "load_bundle", "stacked", "verify",
+]  # fmt: skip
 
 TOLERANCE = 1e-4
 """Largest difference in a probability between the files of a bundle; in float32 it is about 1e-6."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What turns the network's outputs into answers.
-
-    Attributes:
-        temperature: of the probabilities; see `leafgraft.verdict.calibration`.
-        strangers: how strangers are told; None if no photo is ever called unknown.
-        photos: validation photos that both were found on; 0 if there were none.
-    """
-
-    temperature: float = 1.0
-    strangers: Strangers | None = None
-    photos: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ class Answering:
         """Compile the network; `Bundle` is the public way."""
         self.folder, self.classes, self.known, self.calibration = folder, classes, known, calibration
         self._precision = precision
-        self._engine = OpenVINO(folder / OPENVINO, batch=batch, precision=precision, lone=batch == 1, outputs=2)
+        model, self._features = network(folder, len(classes))
+        require_width(folder, known, self._features)
+        self._engine = OpenVINO(model, batch=batch, precision=precision, lone=batch == 1, outputs=2)
 
     def raw(self, canvases: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Probabilities before calibration (b, classes) and features (b, 2048) of the next b photos, in order."""
@@ -178,8 +182,10 @@ class Answering:
     @cached_property
     def _looking(self) -> tuple[OpenVINO, Head]:
         """The network with its activations, which most answers do without, and the head."""
-        engine = OpenVINO(self.folder / OPENVINO, batch=1, precision=self._precision, lone=True)
-        return engine, Head.read(self.folder / HEAD)
+        model, features = network(self.folder, len(self.classes))
+        return OpenVINO(model, batch=1, precision=self._precision, lone=True), head(
+            self.folder, features, len(self.classes)
+        )
 
     def judged(self, shares: NDArray[np.float32], features: NDArray[np.float32]) -> Answers:
         """Turn what the network gave for some photos into answers."""
@@ -205,7 +211,11 @@ def stacked(
 
 
 class Bundle(Answering):
-    """A classifier that answers through OpenVINO alone."""
+    """A classifier that answers through OpenVINO alone.
+
+    Attributes:
+        card: the model card, in Markdown.
+    """
 
     def __init__(self, path: str | Path, *, batch: int = 1, engine: str = "fp32") -> None:
         """Open a bundle.
@@ -224,27 +234,22 @@ class Bundle(Answering):
         if precision not in ("fp32", "bf16"):
             raise UserError(f"A saved classifier answers in fp32, bf16 or auto. Received: {engine!r}.")
         folder = find(path)
+        found = digests(folder, ANSWERING)
         with ThreadPoolExecutor(1) as aside:  # the digests take as long as the compiling
-            verified = aside.submit(verify, folder, ANSWERING)
+            verified = aside.submit(require_same, folder, found, ANSWERING)
             try:
                 super().__init__(folder, labels(folder), known(folder), calibration(folder), batch, precision)
+                self.card = card(folder)
+                head(folder, self._features, len(self.classes))
             except Exception:
                 verified.result()  # says which file is damaged
                 raise
             verified.result()
 
     @property
-    def card(self) -> str:
-        """The model card, in Markdown."""
-        return (self.folder / CARD).read_text(encoding="utf-8")
-
-    @property
     def figures(self) -> dict[str, Any]:
         """What ``metrics.json`` of the run says that the bundle lies in; empty where there is none."""
-        try:
-            return dict(json.loads((self.folder.parent / "metrics.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return {}
+        return figures(self.folder)
 
 
 def load_bundle(path: str | Path, *, batch: int = 1, engine: str = "fp32") -> Bundle:
@@ -301,7 +306,8 @@ def drafted(folder: Path, model: Any, classes: tuple[str, ...], known: Known) ->
         raise UserError(f"{folder} exists and is no saved classifier; choose another path.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary = temporary_beside(folder)
+        temporary.mkdir()
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}); choose another path.") from error
     try:
@@ -349,21 +355,12 @@ def _put(temporary: Path, folder: Path) -> None:
     """Write the manifest, bring everything to the disk, and give the folder its name."""
     digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
     (temporary / MANIFEST).write_text(json.dumps({"format": FORMAT, "sha256": digests}, indent=2), encoding="utf-8")
-    for path in temporary.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    temporary.chmod(0o755)
-    if not folder.exists():
+    sync_all(temporary)
+    if folder.exists():
+        exchange(temporary, folder)  # whoever opens it in this moment finds one or the other
+    else:
         temporary.rename(folder)
-        return
-    old = temporary.with_name(temporary.name + "-old")
-    folder.rename(old)
-    try:
-        temporary.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    synced(folder.parent)
 
 
 def _require_agreement(model: Any, draft: Draft) -> None:
@@ -384,60 +381,3 @@ def _require_agreement(model: Any, draft: Draft) -> None:
 def _encoded(paths: tuple[str, ...]) -> NDArray[np.str_]:
     """Paths as an array; parts of names that are no Unicode become question marks."""
     return np.array([path.encode("utf-8", "replace").decode("utf-8") for path in paths], np.str_)
-
-
-def known(path: str | Path) -> Known:
-    """The photos that a bundle's classifier has learned from."""
-    with np.load(find(path) / KNOWN, allow_pickle=False) as file:
-        return Known(file["features"], file["labels"], tuple(file["paths"].tolist()))
-
-
-def find(path: str | Path) -> Path:
-    """The bundle at a path, which may also be the folder of a run.
-
-    Raises:
-        UserError: there is none.
-    """
-    for folder in (Path(path), Path(path) / "model"):
-        if (folder / MANIFEST).is_file():
-            return folder
-    what = "has no saved classifier in it" if Path(path).is_dir() else "is not there"
-    raise UserError(f"{path} {what}; name the folder of a run, or the model/ in it.")
-
-
-def labels(path: str | Path) -> tuple[str, ...]:
-    """Names of the species in a bundle, in the order of the probabilities."""
-    return tuple(json.loads((find(path) / LABELS).read_text(encoding="utf-8")))
-
-
-def calibration(path: str | Path) -> Calibration:
-    """Temperature and threshold of a bundle."""
-    content = json.loads((find(path) / CALIBRATION).read_text(encoding="utf-8"))
-    strangers = content["strangers"]
-    if strangers is not None:
-        strangers = Strangers(tuple(strangers["distance"]), tuple(strangers["entropy"]), strangers["threshold"])
-    return Calibration(content["temperature"], strangers, content["photos"])
-
-
-def verify(folder: Path, names: Sequence[str] = FILES) -> None:
-    """Check files of a bundle against their digests.
-
-    Args:
-        folder: the bundle.
-        names: of the files.
-
-    Raises:
-        UserError: a file is missing or has changed, or the bundle is of another version's format.
-    """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        digests, edition = dict(manifest["sha256"]), manifest["format"]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{folder / MANIFEST} is damaged; use another copy of the classifier.") from None
-    if edition != FORMAT:
-        way = "update leafgraft" if isinstance(edition, int) and edition > FORMAT else "train it again"
-        raise UserError(f"{folder} has the format {edition!r}, and this version reads {FORMAT}; {way}.")
-    for name in names:
-        path = folder / name
-        if not path.is_file() or sha256(path) != digests.get(name):
-            raise UserError(f"{path} is missing or damaged; use another copy of the classifier.")

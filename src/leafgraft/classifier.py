@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from leafgraft import imagenet, network
 from leafgraft._tensorflow import keras
 from leafgraft.engine import probe, stages
+from leafgraft.engine.checkpoint import Checkpoint, Part
 from leafgraft.engine.features import through
 from leafgraft.engine.history import EpochLog, epoch_row
 from leafgraft.engine.prefix import choose
@@ -28,6 +29,7 @@ from leafgraft.photos.decode import centre
 from leafgraft.progress import Progress, under_way
 from leafgraft.recipes import CLASSIC, Recipe, Views, views_per_photo
 from leafgraft.report import plots
+from leafgraft.safety.plain import unfit_names
 from leafgraft.verdict.calibration import tempered
 from leafgraft.verdict.metrics import score
 from leafgraft.verdict.unknown import Known
@@ -109,6 +111,8 @@ class PlantClassifierTransferLearning:
             raise UserError(f'batch_norm must be "frozen" or "train". Received: {batch_norm!r}.')
         if class_names is not None and len(class_names) != num_classes:
             raise UserError(f"{len(class_names)} class_names for num_classes={num_classes}: give one name a class.")
+        if class_names is not None and (odd := unfit_names(class_names)):
+            raise UserError(f"class_names {odd}; give each class a name of its own.")
         self.num_classes = int(num_classes)
         self.batch_norm = batch_norm
         self.seed = seed
@@ -126,6 +130,7 @@ class PlantClassifierTransferLearning:
         self._watched: Dataset | None = None
         self._known: Known | None = None
         self._calibration: Calibration | None = None
+        self._checkpoint: Checkpoint | None = None  # while `fit` is at work
         keras.utils.set_random_seed(seed)
         self.base_model: keras.Model = network.resnet50()
         if weights is not None:
@@ -436,6 +441,7 @@ class PlantClassifierTransferLearning:
                 callbacks=[EpochLog(stage, self.history), *(callbacks or ())],
                 verbose=verbose,
                 title={"frozen": "Training the head", "fine": "Fine-tuning"}[stage],
+                checkpoint=self._checkpoint,
             )
         finally:
             self._remember(data, validation)  # again, as a callback may have saved the classifier on the way
@@ -501,6 +507,7 @@ class PlantClassifierTransferLearning:
         on_probe: Callable[[], None] = lambda: None,
         verbose: int | str = "auto",
         progress: Progress | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> PlantClassifierTransferLearning:
         """The whole walk by a recipe; with the classic one a second call goes on where the first one ended.
 
@@ -516,33 +523,44 @@ class PlantClassifierTransferLearning:
             on_probe: called whenever a probe is ready, in recipes that begin with one.
             verbose: as in Keras' ``fit``.
             progress: told how far the frozen layers are computed.
+            checkpoint: keeps the state of the training on disk; where it has one, a new classifier goes on from there.
 
         Returns:
             The classifier itself.
         """
-        rest: dict[str, Any] = {
-            "validation_data": validation_data,
-            "validation_split": validation_split,
-            "batch_size": recipe.batch_size,
-            "augment": recipe.augmentation,
-            "views": views,
-            "class_weight": class_weight,
-            "callbacks": callbacks,
-            "verbose": verbose,
-            "progress": progress,
-        }
         data = self._named(self._data(X_train, y_train))
-        if recipe.head == "linear":
-            if views not in (None, "fresh") and (not isinstance(views, int | np.integer) or views < 1):
-                raise UserError(f'views must be a whole number, 1 or more, or "fresh". Received: {views!r}.')
-            from leafgraft.climb import climb
-
-            held = self._held(data, validation_data, validation_split)
-            climb(
-                self, *held, recipe, views=views, class_weight=class_weight, callbacks=callbacks or (),
+        held = self._held(data, validation_data, validation_split)
+        self._remember(*held)
+        self._checkpoint = checkpoint
+        if checkpoint:
+            if found := checkpoint.take("history"):
+                self.history[:] = found.facts["lines"]
+            checkpoint.keep("history", lambda: Part({"lines": self.history}))
+        try:
+            self._walk(
+                *held, recipe, views=views, class_weight=class_weight, callbacks=callbacks or (),
                 on_probe=on_probe, verbose=verbose, progress=progress,
             )  # fmt: skip
-            return self
+        finally:
+            self._checkpoint = None
+        return self
+
+    def _walk(
+        self,
+        data: Dataset,
+        validation: Dataset | None,
+        recipe: Recipe,
+        *,
+        on_probe: Callable[[], None],
+        **rest: Any,
+    ) -> None:
+        """The steps of a recipe."""
+        if recipe.head == "linear":
+            from leafgraft.climb import climb
+
+            climb(self, data, validation, recipe, on_probe=on_probe, checkpoint=self._checkpoint, **rest)
+            return
+        rest |= {"validation_data": validation, "batch_size": recipe.batch_size, "augment": recipe.augmentation}
         self.freeze_base_model()
         if self.model is None or self._has_linear_head(self.model):
             self.add_custom_head()
@@ -553,7 +571,6 @@ class PlantClassifierTransferLearning:
         if recipe.epochs_fine:
             self.fine_tune(recipe.unfreeze, learning_rate=recipe.rate_fine)
             self.train_fine_tuning(data, epochs=recipe.epochs_fine, **rest)
-        return self
 
     def compare_with_scratch(
         self,
@@ -637,17 +654,17 @@ class PlantClassifierTransferLearning:
         Raises:
             UserError: there is none, or it is damaged.
         """
-        from leafgraft import bundle
+        from leafgraft import opening
 
-        folder = bundle.find(path)
-        bundle.verify(folder)
-        classes = bundle.labels(folder)
+        folder = opening.find(path)
+        opening.verify(folder)
+        classes = opening.labels(folder)
         names = None if classes == unnamed(len(classes)) else classes
+        model = network.without_xla(opening.keras_model(folder))
         classifier = cls(len(classes), weights=None, class_names=names, **settings)
-        model = network.without_xla(keras.models.load_model(folder / bundle.KERAS, safe_mode=True))
         classifier.model, classifier.base_model = model, network.base_of(model)
         classifier._loaded = True
-        classifier._known, classifier._calibration = bundle.known(folder), bundle.calibration(folder)
+        classifier._known, classifier._calibration = opening.known(folder), opening.calibration(folder)
         return classifier
 
     def summary(self) -> str:

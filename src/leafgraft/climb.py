@@ -14,7 +14,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from leafgraft._tensorflow import keras
+from leafgraft.engine.checkpoint import Checkpoint, Part
+from leafgraft.errors import UserError
 from leafgraft.photos.dataset import Dataset
 from leafgraft.progress import Progress
 from leafgraft.recipes import Recipe, Views, fine_tuning_pays, views_per_photo
@@ -35,6 +40,7 @@ def climb(
     on_probe: Callable[[], None] = lambda: None,
     verbose: int | str = 0,
     progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train a classifier by a recipe with a linear head.
 
@@ -51,47 +57,56 @@ def climb(
         on_probe: called when a probe is ready.
         verbose: as in Keras' ``fit``.
         progress: told how far each lasting step is.
+        checkpoint: remembers which steps are done and which weights were the best.
+
+    Raises:
+        UserError: ``views`` is neither.
     """
-    deadline = math.inf if recipe.budget is None else time.perf_counter() + recipe.budget
+    if views not in (None, "fresh") and (not isinstance(views, int | np.integer) or views < 1):
+        raise UserError(f'views must be a whole number, 1 or more, or "fresh". Received: {views!r}.')
     shared: dict[str, Any] = {"validation_data": validation, "class_weight": class_weight, "progress": progress}
     classifier.freeze_base_model()
     classifier.add_linear_head()
     assert classifier.model is not None
     best = _Best(classifier.model)
+    so_far = _SoFar()
+    if checkpoint:
+        so_far.follow(checkpoint, best)
+    budget = math.inf if recipe.budget is None else recipe.budget
     deep = recipe.unfreeze if recipe.epochs_fine else 0
 
     def probe(drawn: int) -> None:
         classifier.train_probe(data, views=drawn, augment=recipe.augmentation, unfreeze=deep, **shared)
         best.compare(classifier.history[-1])
+        so_far.probes += 1
         on_probe()
+        if checkpoint:
+            checkpoint.write()
 
-    probe(0)
-    if not recipe.probe_views:
-        return
-    if views is None:
-        views = affordable(
-            views_per_photo(len(data)), classifier.history[-1]["seconds"], deadline - time.perf_counter()
+    if not so_far.probes:
+        probe(0)
+    if recipe.probe_views and so_far.views is None:
+        so_far.views = views or affordable(
+            views_per_photo(len(data)), classifier.history[-1]["seconds"], budget - so_far.seconds()
         )
-    if not views:
-        return
-    if views != "fresh":
-        probe(views)
+    if so_far.views and so_far.views != "fresh" and so_far.probes == 1:
+        probe(so_far.views)
+    if so_far.tuned_from is None:
         best.restore()
-    if not recipe.epochs_fine:
-        return
-    unchecked = validation is None and not fine_tuning_pays(len(data), len(data.classes))
-    if unchecked or time.perf_counter() >= deadline:
-        return
+        unchecked = validation is None and not fine_tuning_pays(len(data), len(data.classes))
+        if not (recipe.epochs_fine and so_far.views) or unchecked or so_far.seconds() >= budget:
+            return
     classifier.fine_tune(recipe.unfreeze, learning_rate=recipe.rate_fine, label_smoothing=recipe.label_smoothing)
     best.follow_all()
-    own = [_Cosine(recipe.rate_fine, recipe.epochs_fine, deadline)] if recipe.cosine else []
+    own = [_Cosine(recipe.rate_fine, recipe.epochs_fine, budget, so_far)] if recipe.cosine else []
+    assert so_far.views is not None
     classifier.train_fine_tuning(
         data,
         epochs=recipe.epochs_fine,
         batch_size=recipe.batch_size,
         augment=recipe.augmentation,
-        views=views,
-        callbacks=[*callbacks, *own, _KeepBest(classifier, best, recipe.patience, deadline)],
+        views=so_far.views,
+        callbacks=[*callbacks, *own, _KeepBest(classifier, best, recipe.patience, budget, so_far)],
         verbose=verbose,
         **shared,
     )
@@ -114,69 +129,124 @@ def affordable(views: int, seconds: float, left: float) -> int:
 
 
 class _Best:
-    """The weights with the best accuracy on validation photos so far; of equals, those with the least log loss."""
+    """The weights with the best accuracy on validation photos so far; of equals, those with the least log loss.
+
+    Attributes:
+        figures: accuracy, and the log loss below 0; None before the first, and without validation photos.
+        values: the weights.
+    """
 
     def __init__(self, model: keras.Model) -> None:
+        self.figures: tuple[float, float] | None = None
+        self.values: list[NDArray[np.float32]] = []
         self._model = model
         self._variables = [model.get_layer("probabilities").kernel, model.get_layer("probabilities").bias]
-        self._figures: tuple[float, float] | None = None
-        self._values: list[Any] = []
 
     def compare(self, row: Mapping[str, Any]) -> bool:
         """Keep the weights as they are now if a line of the history is better than all before; says whether it is."""
         figures = None if row["val_accuracy"] is None else (row["val_accuracy"], -row["val_loss"])
-        better = figures is None or self._figures is None or figures > self._figures
+        better = figures is None or self.figures is None or figures > self.figures
         if better:
-            self._figures = figures
-            self._values = [variable.numpy() for variable in self._variables]
+            self.figures = figures
+            self.values = [variable.numpy() for variable in self._variables]
         return better
 
     def follow_all(self) -> None:
         """From now on keep all that learns, not the head alone."""
         self._variables = list(self._model.trainable_variables)
-        self._values = [variable.numpy() for variable in self._variables]
+        if len(self.values) != len(self._variables):  # else a checkpoint had them
+            self.values = [variable.numpy() for variable in self._variables]
 
     def restore(self) -> None:
         """Go back to the best."""
-        for variable, value in zip(self._variables, self._values, strict=True):
+        for variable, value in zip(self._variables, self.values, strict=True):
             variable.assign(value)
+
+
+class _SoFar:
+    """Which steps are done, and how much of the time, over all processes that have worked on it.
+
+    Attributes:
+        probes: how many there have been.
+        views: how many random views are kept of each photo; None before it is settled.
+        tuned_from: the second at which fine-tuning began; None before.
+        worse: epochs since the best one.
+    """
+
+    def __init__(self) -> None:
+        self.probes, self.worse = 0, 0
+        self.views: Views | None = None
+        self.tuned_from: float | None = None
+        self._start = time.perf_counter()
+
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.perf_counter() - self._start
+
+    def follow(self, checkpoint: Checkpoint, best: _Best) -> None:
+        """Take up what a checkpoint remembers of the steps and of the best weights, and have it remember them."""
+        if found := checkpoint.take("steps"):
+            facts = found.facts
+            self.probes, self.views, self.worse = facts["probes"], facts["views"], facts["worse"]
+            self.tuned_from = facts["tuned_from"]
+            self._start -= facts["seconds"]
+            best.figures = None if facts["best"] is None else (facts["best"][0], facts["best"][1])
+            best.values = list(found.arrays)
+
+        def part() -> Part:
+            facts = {"probes": self.probes, "views": self.views, "worse": self.worse, "tuned_from": self.tuned_from}
+            return Part(facts | {"seconds": self.seconds(), "best": best.figures}, best.values)
+
+        checkpoint.keep("steps", part)
 
 
 class _KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the best epoch, and ends the training when there is no better one or no more time."""
 
     def __init__(
-        self, classifier: PlantClassifierTransferLearning, best: _Best, patience: int | None, deadline: float
+        self,
+        classifier: PlantClassifierTransferLearning,
+        best: _Best,
+        patience: int | None,
+        budget: float,
+        so_far: _SoFar,
     ) -> None:
         super().__init__()
-        self._classifier, self._best, self._deadline = classifier, best, deadline
-        self._patience, self._worse = patience, 0
+        self._classifier, self._best, self._patience, self._budget = classifier, best, patience, budget
+        self._so_far = so_far
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self._so_far.tuned_from is None:
+            self._so_far.tuned_from = self._so_far.seconds()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if time.perf_counter() >= self._deadline:
+        if self._so_far.seconds() >= self._budget:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._worse = 0 if self._best.compare(self._classifier.history[-1]) else self._worse + 1
-        if self._patience is not None and self._worse > self._patience:
+        better = self._best.compare(self._classifier.history[-1])
+        self._so_far.worse = 0 if better else self._so_far.worse + 1
+        if self._patience is not None and self._so_far.worse > self._patience:
             self.model.stop_training = True
 
 
 class _Cosine(keras.callbacks.Callback):  # type: ignore[misc]
     """Lets the rate rise over half an epoch, then fall to 0 by the last step or the end of the budget."""
 
-    def __init__(self, peak: float, epochs: int, deadline: float) -> None:
+    def __init__(self, peak: float, epochs: int, budget: float, so_far: _SoFar) -> None:
         super().__init__()
-        self._peak, self._epochs, self._deadline, self._step = peak, epochs, deadline, 0
+        self._peak, self._epochs, self._budget, self._so_far = peak, epochs, budget, so_far
+        self._epoch = 0
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._start = time.perf_counter()
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         steps = self.params["steps"]
-        spent = (time.perf_counter() - self._start) / max(self._deadline - self._start, 1e-9)
-        self.model.optimizer.learning_rate = self._peak * rate_share(self._step, steps, self._epochs, spent)
-        self._step += 1
+        step = self._epoch * steps + self.params["skipped"] + batch
+        begun = self._so_far.tuned_from or 0.0
+        spent = (self._so_far.seconds() - begun) / max(self._budget - begun, 1e-9)
+        self.model.optimizer.learning_rate = self._peak * rate_share(step, steps, self._epochs, spent)
 
 
 def rate_share(step: int, steps: int, epochs: int, spent: float) -> float:

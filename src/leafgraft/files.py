@@ -3,34 +3,70 @@
 from __future__ import annotations
 
 import csv
+import ctypes
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
-import tempfile
+import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = re.compile(r"\.leafgraft-[0-9a-f]{32}(\.\w+)?")
+"""The name of what is being written, and of what a process that was killed has left; see `sweep`."""
+
+
+def temporary_beside(path: Path) -> Path:
+    """A new name in the same folder, which ends as ``path`` does, for writers that go by the ending."""
+    return path.with_name(f".leafgraft-{uuid.uuid4().hex}{path.suffix if path.suffix[1:].isalnum() else ''}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes have left in a folder.
+
+    The caller holds the lock of all who write there, or the work of another process would be gone.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if TEMPORARY.fullmatch(path.name):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def synced(path: Path) -> None:
+    """Bring a file, or the list of names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot, and need not
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Let the block write a file under a temporary name in the same folder, and rename it to ``path`` at the end.
 
-    If the block fails, nothing is left and an earlier file stays as it was.
+    If the block fails, nothing is left and an earlier file stays as it was. When it has ended, the file would outlast
+    a power cut (https://lwn.net/Articles/457667/).
 
     Yields:
-        The temporary path; it ends as ``path`` does, for writers that go by the ending.
+        The temporary path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    temporary = temporary_beside(path)
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        synced(temporary)
         temporary.replace(path)
+        synced(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -50,9 +86,11 @@ def whole_folder(path: Path, sign: str) -> Iterator[Path]:
         The temporary folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix="temporary-", dir=path.parent))
+    temporary = temporary_beside(path)
+    temporary.mkdir()
     try:
         yield temporary
+        sync_all(temporary)
         if path.exists() and not (path / sign).is_file():
             shutil.rmtree(path)  # half of it has been removed
         try:
@@ -60,8 +98,40 @@ def whole_folder(path: Path, sign: str) -> Iterator[Path]:
         except OSError:
             if not (path / sign).is_file():
                 raise
+        synced(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_all(folder: Path) -> None:
+    """Bring a folder and all that is in it to the disk."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            synced(Path(parent, name))
+        synced(Path(parent))
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two folders swap their names, in one step where the system can.
+
+    Elsewhere there is a moment in which ``other`` has no name; what it held lies beside it, and is put back if the
+    renaming fails. Source: renameat2(2), https://man7.org/linux/man-pages/man2/rename.2.html
+    """
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None, use_errno=True)
+        if hasattr(library, "renameat2"):  # with the flag RENAME_EXCHANGE; -100 is the working directory
+            if not library.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2):
+                return
+            if (code := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS):  # this file system cannot
+                raise OSError(code, os.strerror(code), str(other))
+    aside = temporary_beside(other)
+    other.rename(aside)
+    try:
+        one.rename(other)
+    except BaseException:
+        aside.rename(other)
+        raise
+    aside.rename(one)
 
 
 def sha256(path: Path) -> str:

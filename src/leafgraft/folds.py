@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leafgraft.engine.checkpoint import Checkpoint, Part
 from leafgraft.errors import UserError
 from leafgraft.gathering import Gathered, Settings
 from leafgraft.photos import Photo
@@ -42,7 +43,9 @@ class Folds:
         return {"accuracy": accuracies, "mean": mean(accuracies), "spread": stdev(accuracies), "pooled": pooled}
 
 
-def cross_validated(found: Gathered, settings: Settings, weights: Path, watch: Watch) -> Folds:
+def cross_validated(
+    found: Gathered, settings: Settings, weights: Path, watch: Watch, checkpoint: Checkpoint | None = None
+) -> Folds:
     """Train once for each fold, on the others, and judge it on that fold.
 
     Folds are stratified by species and keep groups whole. What the frozen layers make of the photos is computed once
@@ -53,6 +56,7 @@ def cross_validated(found: Gathered, settings: Settings, weights: Path, watch: W
         settings: of the run; ``folds`` is at least 2.
         weights: a file with ImageNet weights.
         watch: who is told.
+        checkpoint: remembers what each fold has answered, and how far the one at work is.
 
     Raises:
         UserError: a species has fewer groups of photos than there are folds, or too few to train and validate on
@@ -61,26 +65,38 @@ def cross_validated(found: Gathered, settings: Settings, weights: Path, watch: W
     photos = [photo for photo in found.photos if photo.split in ("train", "val")]
     data = Dataset.of_photos(photos, found.classes)
     probabilities = np.zeros((len(data), len(data.classes)), np.float32)
-    rows, judged = [], list(photos)
+    rows: list[dict[str, Any]] = []
+    if checkpoint:
+        if past := checkpoint.take("folds"):
+            rows, (probabilities,) = past.facts["rows"], past.arrays
+        checkpoint.keep("folds", lambda: Part({"rows": rows}, [probabilities]))
+    judged = list(photos)
     folds = _folds(data, settings.folds, settings.seed, validated=settings.val_fraction > 0)
     for number, (inside, outside) in enumerate(folds, start=1):
+        for position in outside.tolist():
+            judged[position] = replace(photos[position], split=f"fold {number}")
+        if number <= len(rows):
+            continue  # an earlier process has judged it
         classifier = settings.classifier(data.classes, weights)
         rest, val = data.subset(inside), None
         if settings.val_fraction:
             rest, val = rest.divide(settings.val_fraction, settings.seed)
+        own = checkpoint.inner(f"fold-{number}") if checkpoint else None
         classifier.fit(
-            rest, recipe=settings.recipe, validation_data=val, views=settings.views, verbose=0, progress=watch.progress
-        )
+            rest, recipe=settings.recipe, validation_data=val, views=settings.views, verbose=0,
+            progress=watch.progress, checkpoint=own,
+        )  # fmt: skip
         unseen = data.subset(outside)
         shares = classifier.judge(unseen, progress=watch.progress)
         if val is not None:
             shares = tempered(shares, temperature(val.labels, classifier.judge(val, progress=watch.progress)))
         probabilities[outside] = shares
-        for position in outside.tolist():
-            judged[position] = replace(photos[position], split=f"fold {number}")
         figures = score(unseen.labels, shares, groups=unseen.groups)
         rows.append({"fold": number, "photos": len(unseen)} | figures)
         watch.say(f"fold {number} of {settings.folds}: {100 * figures['accuracy']:.1f} % of {len(unseen)} photos")
+        if own and checkpoint:
+            checkpoint.write()
+            own.remove()
     return Folds(data, judged, probabilities, rows)
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from leafgraft.engine.checkpoint import EVERY
 from leafgraft.errors import UserError
 from leafgraft.photos import Photo, scan
 from leafgraft.photos.dataset import Dataset
@@ -17,6 +18,9 @@ from leafgraft.recipes import Recipe, Views
 
 if TYPE_CHECKING:
     from leafgraft.classifier import PlantClassifierTransferLearning
+
+SIDES = ("train", "val", "test")
+"""The sides of a split."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Settings:
         group_by: what photos belong together by; see `leafgraft.photos.scan`.
         folds: of a cross-validation that judges the recipe instead of photos held out; 0 for none.
         track: "tensorboard" or "mlflow" (see `leafgraft.track`), or None.
+        checkpoint_every: seconds between two checkpoints of the training.
+        follow_links: whether links that leave the folder of photos are followed; see `leafgraft.photos.scan`.
     """
 
     recipe: Recipe
@@ -56,6 +62,8 @@ class Settings:
     group_by: str | None = None
     folds: int = 0
     track: str | None = None
+    checkpoint_every: float = EVERY
+    follow_links: bool = False
 
     def classifier(self, classes: Sequence[str], weights: Path) -> PlantClassifierTransferLearning:
         """A new classifier for some species, from a file with ImageNet weights."""
@@ -97,7 +105,13 @@ def scanned(source: Path, settings: Settings, progress: Progress | None = None) 
         UserError: it cannot be learned from; the sentence says why.
     """
     told = None if progress is None else lambda done, total: progress("Reading the photos", done, total)
-    return scan(source, classes=settings.classes, group_by=settings.group_by, progress=told)
+    return scan(
+        source,
+        classes=settings.classes,
+        group_by=settings.group_by,
+        follow_links=settings.follow_links,
+        progress=told,
+    )
 
 
 def divided(photos: Sequence[Photo], source: Path, settings: Settings) -> Gathered:
@@ -109,7 +123,7 @@ def divided(photos: Sequence[Photo], source: Path, settings: Settings) -> Gather
     test = 0.0 if settings.folds else settings.test_fraction
     parts = split(photos, val=settings.val_fraction, test=test, seed=settings.seed)
     classes = tuple(sorted({photo.label for photo in parts if not photo.problem}))
-    sides = [[photo for photo in parts if photo.split == name] for name in ("train", "val", "test")]
+    sides = [[photo for photo in parts if photo.split == name] for name in SIDES]
     train, val, held = (Dataset.of_photos(side, classes) if side else None for side in sides)
     if train is None:
         raise UserError(f"{source} leaves no photo to train on; mark some as train, or lower the fractions.")
@@ -144,16 +158,12 @@ def described(found: Gathered) -> str:
     return text
 
 
-def require_new(folder: Path, source: Path) -> None:
-    """Refuse a folder for a run that holds something, or that the next scan would take for a species.
-
-    Raises:
-        UserError: it does, it is a file, or it lies within the folder of photos.
-    """
-    if folder.is_dir():
-        if any(folder.iterdir()):
-            raise UserError(f"{folder} exists and is not empty; choose another folder, or remove this one first.")
-    elif folder.exists():
-        raise UserError(f"{folder} is a file; choose a folder that does not exist yet.")
-    if folder.resolve().is_relative_to(source.resolve()):
-        raise UserError(f"{folder} lies within {source}, where it would pass for a species; choose a folder outside.")
+def planned(found: Gathered) -> dict[str, Any]:
+    """Which photos go where, as JSON: "photos" of each side, "species" with theirs, and what is "left_out" and why."""
+    counts = Counter((photo.label, photo.split) for photo in found.photos if not photo.problem)
+    species = {name: {side: counts[name, side] for side in SIDES} for name in found.classes}
+    return {
+        "photos": {side: sum(of_species[side] for of_species in species.values()) for side in SIDES},
+        "species": species,
+        "left_out": [{"path": str(photo.path), "problem": photo.problem} for photo in found.photos if photo.problem],
+    }

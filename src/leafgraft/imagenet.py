@@ -21,14 +21,17 @@ import numpy as np
 import platformdirs
 
 from leafgraft.errors import UserError
-from leafgraft.files import sha256
+from leafgraft.files import sha256, synced
 from leafgraft.progress import Progress
-from leafgraft.weights_format import NOTOP, TOP, Arrays, differences, read, split
+from leafgraft.safety.archive import arrays
+from leafgraft.safety.plain import json_in
+from leafgraft.weights_format import MOST_BYTES, NOTOP, TOP, Arrays, differences, read, split
 from leafgraft.weights_sources import DeliveryError, Source, probe, sources
 
-__all__ = ["cache_dir", "class_names", "fetch", "load_into", "locate", "probe", "read", "sources", "status"]
+__all__ = ["cache_dir", "class_names", "fetch", "inspect", "load_into", "locate", "probe", "read", "sources", "status"]
 
 RECORD = "resnet50_imagenet.json"
+MOST_RECORD = 64_000  # bytes
 
 _log = logging.getLogger(__name__)
 
@@ -38,13 +41,13 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LEAFGRAFT_CACHE") or platformdirs.user_cache_dir("leafgraft")).expanduser()
 
 
-def _record() -> dict[str, Any]:
+def _record(folder: Path | None = None) -> dict[str, Any]:
     """What the cache says of its files; empty for files that somebody copied there."""
     try:
-        record = json.loads((cache_dir() / RECORD).read_text(encoding="utf-8"))
+        record = json_in((folder or cache_dir()) / RECORD, MOST_RECORD)
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) and isinstance(record.get("sha256"), dict) else {}
 
 
 def _intact(name: str) -> bool:
@@ -99,6 +102,28 @@ def status() -> dict[str, object]:
         "source": record.get("source", "copied here" if present else "none"),
         "date": record.get("date", ""),
     }
+
+
+def inspect(folder: Path) -> dict[str, str]:
+    """Check the files with weights in a cache, each against its digest and by what it holds.
+
+    Returns:
+        What each file was found to be.
+
+    Raises:
+        UserError: there is none, or one is damaged.
+    """
+    if not (folder / NOTOP).is_file():
+        raise UserError(f"There are no weights in {folder}; `leafgraft weights fetch` gets them.")
+    recorded = _record(folder).get("sha256", {})
+    found = {}
+    for name in (NOTOP, TOP):
+        if (folder / name).is_file():
+            if name in recorded and sha256(folder / name) != recorded[name]:
+                raise UserError(f"{folder / name} is damaged; remove it, and `leafgraft weights fetch` gets it anew.")
+            tensors = len(read(folder / NOTOP, top=name == TOP))
+            found[name] = f"{tensors} tensors, " + ("as its digest says" if name in recorded else "copied here")
+    return found
 
 
 def fetch(
@@ -163,8 +188,8 @@ def _keep(folder: Path, temporary: Path, source: str, body: Arrays, head: Arrays
     contents: dict[str, dict[str, Any]] = {NOTOP: {**body}}
     if head:
         contents[TOP] = {**head, "class_names": np.array(names)}
-    for name, arrays in contents.items():
-        np.savez(temporary / name, **arrays)
+    for name, content in contents.items():
+        np.savez(temporary / name, **content)
     record = {
         "source": source,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -172,7 +197,9 @@ def _keep(folder: Path, temporary: Path, source: str, body: Arrays, head: Arrays
     }
     (temporary / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
     for name in [*contents, RECORD]:
+        synced(temporary / name)
         (temporary / name).replace(folder / name)
+    synced(folder)
 
 
 def load_into(model: Any, path: Path) -> None:
@@ -186,12 +213,12 @@ def load_into(model: Any, path: Path) -> None:
         UserError: The file is unfit, or a tensor is missing, surplus or of another shape.
     """
     variables = {f"{layer.name}/{weight.name}": weight for layer in model.layers for weight in layer.weights}
-    arrays = read(path, top="predictions/kernel" in variables)
+    tensors = read(path, top="predictions/kernel" in variables)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    if problem := differences(shapes, {name: array.shape for name, array in arrays.items()}):
+    if problem := differences(shapes, {name: array.shape for name, array in tensors.items()}):
         raise UserError(f"The model {model.name!r} is not the ResNet50 of {path}: {problem}; pass the bare base model.")
     for name, variable in variables.items():
-        variable.assign(arrays[name])
+        variable.assign(tensors[name])
 
 
 def class_names() -> list[str]:
@@ -199,5 +226,7 @@ def class_names() -> list[str]:
     path = cache_dir() / TOP
     if not path.is_file():
         raise UserError(f"There is no {path} with the ImageNet names; `fetch(top=True)` brings it.")
-    with np.load(path, allow_pickle=False) as archive:
-        return [str(name) for name in archive["class_names"]]
+    try:
+        return [str(name) for name in arrays(path, most=MOST_BYTES)["class_names"]]
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}); remove it, and `fetch(top=True)` brings it anew.") from None

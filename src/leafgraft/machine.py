@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -17,9 +17,29 @@ from pathlib import Path
 
 def cores() -> int:
     """Processors that this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _of_container("cpu.max").partition(" ")
+    return max(1, min(found, round(int(quota) / int(period)))) if quota.isdecimal() else found
+
+
+def free_bytes() -> int:
+    """Memory that this process may still take, which can be less than the machine has."""
+    import psutil
+
+    found = int(psutil.virtual_memory().available)
+    limit, used = _of_container("memory.max"), _of_container("memory.current")
+    return max(0, min(found, int(limit) - int(used))) if limit.isdecimal() and used.isdecimal() else found
+
+
+def _of_container(name: str) -> str:
+    """A limit that Linux sets to the container around this process, "" where there is none.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html
+    """
+    try:
+        return Path("/sys/fs/cgroup", name).read_text().strip()
+    except OSError:
+        return ""
 
 
 def peak_rss_mb() -> float:
@@ -59,6 +79,12 @@ class Clock:
         self.seconds: dict[str, float] = {}
         self._start = time.perf_counter()
 
+    def add(self, seconds: Mapping[str, float], total: float) -> None:
+        """Count what an earlier process has spent on the same run."""
+        for part, spent in seconds.items():
+            self.seconds[part] = round(self.seconds.get(part, 0.0) + spent, 3)
+        self._start -= total
+
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
         """Time the block."""
@@ -66,7 +92,7 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[part] = round(time.perf_counter() - start, 3)
+            self.seconds[part] = round(self.seconds.get(part, 0.0) + time.perf_counter() - start, 3)
 
     def total(self) -> float:
         """Seconds since the start."""

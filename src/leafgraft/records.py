@@ -25,12 +25,18 @@ from leafgraft.report.card import CardFacts, card
 PREDICTIONS = ("path", "label", "predicted", "probability", "split")
 
 
-def record_of(source: Path, settings: Settings, found: Gathered) -> dict[str, Any]:
-    """What ``run.json`` says of the request, the data and the software."""
-    content = sorted(f"{photo.sha256} {photo.label} {photo.split}" for photo in found.photos if not photo.problem)
+def request_of(source: Path, settings: Settings, equal: str | None = None) -> dict[str, Any]:
+    """What is asked for of a run; one that was interrupted goes on if it is asked for the same.
+
+    Args:
+        source: the photos.
+        settings: of the run.
+        equal: what a comparison holds equal; None without one.
+    """
     return {
-        "command": shlex.join(["leafgraft", *sys.argv[1:]]),
         "photos": str(source.absolute()),
+        "only": None if settings.classes is None else list(settings.classes),
+        "equal": equal,
         "recipe": asdict(settings.recipe),
         "val_fraction": settings.val_fraction,
         "test_fraction": settings.test_fraction,
@@ -40,7 +46,17 @@ def record_of(source: Path, settings: Settings, found: Gathered) -> dict[str, An
         "deterministic": settings.deterministic,
         "check": settings.check,
         "group_by": settings.group_by,
+        "follow_links": settings.follow_links,
         "folds": settings.folds,
+    }
+
+
+def record_of(source: Path, settings: Settings, found: Gathered, equal: str | None = None) -> dict[str, Any]:
+    """What ``run.json`` says of the request, the data and the software."""
+    content = sorted(f"{photo.sha256} {photo.label} {photo.split}" for photo in found.photos if not photo.problem)
+    return {
+        "command": shlex.join(["leafgraft", *sys.argv[1:]]),
+        **request_of(source, settings, equal),
         "classes": list(found.classes),
         "counts": dict(Counter(photo.split for photo in found.photos if not photo.problem)),
         "data_sha256": hashlib.sha256("\n".join(content).encode("utf-8", "surrogateescape")).hexdigest(),

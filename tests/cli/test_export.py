@@ -27,6 +27,7 @@ def test_it_writes_a_file_and_says_what_was_measured(
     assert sorted(path.name for path in output.parent.iterdir()) == ["plants.bin", "plants.xml"]
 
 
+@pytest.mark.slow
 def test_one_object_for_programs(leafgraft: Callable[..., Said], trained_run: Path, tmp_path: Path) -> None:
     output = tmp_path / "plants.xml"
     said = leafgraft("export", trained_run / "model", "--format", "openvino", "-o", output, "--json")

@@ -29,6 +29,7 @@ COMMANDS = [
     ("compare",),
     ("features",),
     ("garden",),
+    ("verify",),
     ("doctor",),
     ("weights",),
     ("weights", "status"),
@@ -134,6 +135,8 @@ def test_a_mistake_has_a_traceback_only_with_debug(leafgraft: Callable[..., Said
         (errno.EACCES, "leafgraft: a.csv may not be read or written (Permission denied)."),
         (errno.EROFS, "leafgraft: a.csv may not be read or written (Read-only file system)."),
         (errno.ENOTDIR, "leafgraft: a.csv may not be read or written (Not a directory)."),
+        (errno.ENOENT, "leafgraft: a.csv may not be read or written (No such file or directory)."),
+        (errno.EIO, "leafgraft: a.csv may not be read or written (Input/output error)."),
     ],
 )
 def test_what_the_system_refuses_can_be_mended(

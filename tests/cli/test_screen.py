@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from leafgraft.cli.screen import Bars, bars, classes_of, epoch_line
+from leafgraft.cli import screen
+from leafgraft.cli.screen import Bars, bars, classes_of, epoch_line, say
 from leafgraft.errors import UserError
 
 ROW = {"stage": "frozen", "epoch": 3, "loss": 0.41, "accuracy": 0.881, "val_accuracy": 0.9, "seconds": 1.25}
@@ -21,6 +22,12 @@ def test_classes_are_split_at_commas() -> None:
     for nothing in ("", " , "):
         with pytest.raises(UserError, match="--classes names no species"):
             classes_of(nothing)
+
+
+def test_what_is_said_is_said_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    for text in (":rose:.jpg is empty", "[bold]rose[/bold]", "1 < 2", "x" * 300):
+        say(text)
+        assert capfd.readouterr() == ("", f"{text}\n")
 
 
 def test_what_was_over_at_once_is_not_mentioned(capfd: pytest.CaptureFixture[str]) -> None:
@@ -42,3 +49,11 @@ def test_what_lasted_is_mentioned_once_on_standard_error(
     out, err = capfd.readouterr()
     assert out == ""
     assert [line for line in err.splitlines() if " in " in line] == ["Counting: 1,500 in 0 s", "Fetching: 20 in 0 s"]
+
+
+def test_a_terminal_obeys_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.result("li\x1b[2Jly\x9b1m\r: 99 %\n\tnext", {}, as_json=False)
+    screen.say("r\x07ose")
+    said = capsys.readouterr()
+    assert said.out == "li\\x1b[2Jly\\x9b1m\\r: 99 %\n\tnext\n"
+    assert said.err == "r\\x07ose\n"

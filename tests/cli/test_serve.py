@@ -46,7 +46,7 @@ def process(*arguments: object, **environment: str) -> Iterator[tuple[subprocess
         started.communicate()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_lets_it_finish_what_it_has_begun(trained_run: Path, garden: Path, how: signal.Signals) -> None:
     photos = sorted((garden / "fern").iterdir())
     files = [("photos", (path.name, path.read_bytes())) for path in photos * 4]

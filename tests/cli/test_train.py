@@ -4,6 +4,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +106,7 @@ def photos(tmp_path: Path) -> Path:
         (("--recipe", "quick", "--unfreeze", 10), "quick fine-tunes nothing"),
         (("--budget", "soon"), "--budget is a time like 90s, 5m or 1h. Received: 'soon'."),
         (("--budget", "0s"), "Received: '0s'."),
+        (("--checkpoint-every", "never"), "--checkpoint-every is a time like 90s, 5m or 1h. Received: 'never'."),
         (("--budget", "5m", "--recipe", "classic"), "classic has a fixed number of epochs"),
         (("--budget", "5m", "--recipe", "quick"), "quick takes what it takes"),
         (("--views", 3, "--recipe", "quick"), "quick looks at the centre crops alone"),
@@ -125,6 +128,54 @@ def test_settings_that_make_no_sense(
     options = tuple(str(option).format(photos=photos) for option in options)
     assert sentence.format(photos=photos) in refused("train", photos, "-o", tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_shows_what_goes_where_and_leaves_nothing(
+    leafgraft: Callable[..., Said], refused: Callable[..., str], photos: Path, tmp_path: Path, cache: Path
+) -> None:
+    draw("fern", 7, (64, 64)).save(photos / "fern" / "7.jpg")
+    (photos / "oak" / "bad.jpg").write_bytes(b"")
+    before = sorted(tmp_path.rglob("*"))
+    said = leafgraft("train", photos, "--dry-run")
+    assert said.status == 0, said.err
+    assert said.out.splitlines() == [
+        "      train  val  test",
+        "fern      2    1     1",
+        "oak       1    1     1",
+        "all       3    2     2",
+        "Left out: 1",
+        f"  {photos / 'oak' / 'bad.jpg'}: empty file",
+        "A training looks for copies and bursts too, which may take some of them to another side.",
+        "Nothing was written.",
+    ]
+    said = leafgraft("train", photos, "-o", tmp_path / "run", "--dry-run", "--no-check", "--test-fraction", 0, "--json")
+    assert json.loads(said.out) == {
+        "photos": {"train": 5, "val": 2, "test": 0},
+        "species": {"fern": {"train": 3, "val": 1, "test": 0}, "oak": {"train": 2, "val": 1, "test": 0}},
+        "left_out": [{"path": str(photos / "oak" / "bad.jpg"), "problem": "empty file"}],
+        "dry_run": True,
+    }
+    assert "would pass for a species" in refused("train", photos, "-o", photos / "run", "--dry-run")
+    assert "name a new folder for the results, or try --dry-run." in leafgraft("train", photos).err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_names_some_of_many_files_that_are_left_out(leafgraft: Callable[..., Said], photos: Path) -> None:
+    for number in range(30):
+        (photos / "oak" / f"bad {number:02d}.jpg").write_bytes(b"")
+    said = leafgraft("train", photos, "--dry-run", "--no-check").out.splitlines()
+    assert said[4] == "Left out: 30; --json lists all"
+    assert said[24:] == [f"  {photos / 'oak' / 'bad 19.jpg'}: empty file", "Nothing was written."]
+
+
+def test_a_dry_run_loads_no_tensorflow(photos: Path) -> None:
+    code = (
+        "import sys\nfrom leafgraft.cli import main\n"
+        "try: main()\nfinally: print({'keras', 'tensorflow'} & {*sys.modules})"
+    )
+    call = [sys.executable, "-c", code, "train", str(photos), "--dry-run", "--no-check"]
+    answer = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-2:] == ["Nothing was written.", "set()"]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from faulty_garden import FaultyGarden, conversion, faulty_garden
 from leafgraft import imagenet, network
 from leafgraft.engine.backbone import FEATURES, backbone
+from leafgraft.engine.bank import converting
 from leafgraft.engine.prefix import OpenVINO, fingerprint
 from leafgraft.engine.store import Means, Prefix, Store
 from leafgraft.errors import UserError
@@ -80,7 +81,7 @@ def test_what_cannot_be_converted_leaves_nothing(tmp_path: Path) -> None:
     bad.write_bytes(b"PK\3\4 once there were weights in it")
     with pytest.raises(UserError, match=r"weights\.npz"):
         backbone(bad, tmp_path / "bank")
-    assert list((tmp_path / "bank").iterdir()) == []
+    assert [path.name for path in (tmp_path / "bank").iterdir()] == ["converting.lock"]
 
 
 def test_it_was_made_in_a_process_of_its_own(faulty: FaultyGarden, prefix: Prefix) -> None:
@@ -93,11 +94,13 @@ def test_it_was_made_in_a_process_of_its_own(faulty: FaultyGarden, prefix: Prefi
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
 def test_what_a_killed_conversion_leaves_is_not_trusted(faulty: FaultyGarden, tmp_path: Path) -> None:
     doomed = subprocess.Popen(conversion(faulty.weights, tmp_path), stdout=subprocess.DEVNULL, start_new_session=True)
-    while not list(tmp_path.glob("temporary-*")):
+    while not list(tmp_path.glob(".leafgraft-*")):
         assert doomed.poll() is None
         time.sleep(0.01)
     os.killpg(doomed.pid, signal.SIGKILL)
     doomed.wait()
-    assert [path.name.partition("-")[0] for path in tmp_path.iterdir()] == ["temporary"]
+    assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == [".leafgraft", "converting.lock"]
+    with converting(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == ["converting.lock"]
     # Where the garden's network was made there lay such a folder before, with more in it.
-    assert (faulty.cache / "bank" / "temporary-killed" / "about.json").exists()
+    assert [path.name for path in (faulty.cache / "bank").glob(".leafgraft-*")] == []

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from leafgraft.engine.bank import KEY_BYTES, Bank, room, row_key
+from leafgraft.engine.bank import ENTRY, Bank, room, row_key
 
 SHAPES = [(2, 3), (4,)]
 
@@ -74,12 +74,29 @@ def test_half_a_key_does_not_count(tmp_path: Path) -> None:
     bank.append(keys[:2], rows(keys[:2]))
     bank.commit()
     with (bank.folder / "rows").open("r+b") as file:
-        file.truncate(2 * KEY_BYTES - 5)
+        file.truncate(2 * ENTRY.itemsize - 5)
     again = Bank(tmp_path, "settings", SHAPES)
     assert again.missing(keys) == [1, 2]
     again.append(keys[1:], rows(keys[1:]))
     again.commit()
     assert_holds(again, keys)
+
+
+@settings(max_examples=30, deadline=None)
+@given(tensor=st.integers(0, 1), row=st.integers(0, 4), flipped=st.integers(0, 255))
+def test_a_row_that_the_disk_has_spoilt_shows(tensor: int, row: int, flipped: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        bank = Bank(Path(folder), "settings", SHAPES)
+        keys = [row_key("photo", view) for view in range(5)]
+        bank.append(keys, rows(keys))
+        bank.commit()
+        path = bank.folder / f"tensor_{tensor}"
+        content = bytearray(path.read_bytes())
+        size = len(content) // 5
+        content[row * size + flipped % size] ^= 1 + flipped // 2
+        path.write_bytes(content)
+        good = Bank(Path(folder), "settings", SHAPES).rows().intact(np.arange(5))
+        assert good.tolist() == [place != row for place in range(5)]
 
 
 @settings(max_examples=30, deadline=None)
@@ -133,7 +150,7 @@ for start in range(0, 60, 5):
         assert process.wait(timeout=60) == 0
     bank = Bank(tmp_path, "settings", SHAPES)
     assert_holds(bank, [row_key("photo", view) for view in range(60)])
-    assert (bank.folder / "rows").stat().st_size == 60 * KEY_BYTES
+    assert (bank.folder / "rows").stat().st_size == 60 * ENTRY.itemsize
 
 
 def test_what_has_been_read_does_not_stay_resident(tmp_path: Path) -> None:
@@ -149,6 +166,7 @@ from leafgraft.engine.bank import Bank
 rows = Bank(Path(sys.argv[1]), "settings", [(2_000_000,)]).rows()
 before = psutil.Process().memory_info().rss
 for place in range(40):
+    assert rows.intact(np.array([place])).all()
     rows.take(np.array([place]))
 print(psutil.Process().memory_info().rss - before)
 """

@@ -23,7 +23,7 @@ from leafgraft.export.facts import Facts
 from leafgraft.export.pictures import to_verify
 from leafgraft.photos import centre, load_canvas
 
-FAST = ["keras", "openvino"]
+FAST = ["openvino"]
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in FORMATS if name not in FAST]
 
 

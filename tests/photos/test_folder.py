@@ -120,15 +120,65 @@ def test_links_do_not_lead_out_of_the_folder(garden: Path, tmp_path: Path) -> No
     for link, target in links.items():
         link.symlink_to(target)
     photos = seen(scan(garden), garden)
-    assert photos["rose/outside.png"][2] == "a link that leaves the folder"
+    assert photos["rose/outside.png"][2] == "a link that leaves the folder; --follow-links takes it"
     assert photos["rose/nothing.png"][2] == "a link to nothing"
     assert photos["rose/loop.png"][2] == "a link to nothing"
     assert photos["rose/round"][2] == "a link to a folder"
-    assert photos["iris"] == ("", "", "a link that leaves the folder")
+    assert photos["iris"] == ("", "", "a link that leaves the folder; --follow-links takes it")
     assert photos["rose/within.png"] == ("rose", "", "")
     assert not any("secret" in name for name in photos)
     (tmp_path / "shortcut").symlink_to(garden)  # the source itself may be a link
     assert len(scan(tmp_path / "shortcut")) == len(photos)
+
+
+def test_links_are_followed_on_request_and_each_folder_once(garden: Path, tmp_path: Path) -> None:
+    outside = draw(tmp_path / "elsewhere" / "iris" / "far.png", 30).parent
+    draw(tmp_path / "elsewhere" / "loose.png", 31)
+    links = {
+        garden / "iris": outside,
+        garden / "lily": outside,
+        garden / "rose" / "file.png": tmp_path / "elsewhere" / "loose.png",
+        garden / "rose" / "nothing.png": tmp_path / "nothing.png",
+        garden / "rose" / "round": garden,
+        garden / "rose" / "up": tmp_path,
+        garden / "tulip" / "roses": garden / "rose",
+        outside / "back": garden / "tulip",
+        outside / "circle": outside,
+    }
+    for link, target in links.items():
+        link.symlink_to(target)
+    photos = seen(scan(garden, follow_links=True), garden)
+    assert {
+        name: what for name, what in photos.items() if name.rsplit("/", 1)[-1] not in ("a.png", "b.png", "c.png")
+    } == {
+        "iris/far.png": ("iris", "", ""),
+        "iris/back": ("iris", "", "a link to a folder"),
+        "iris/circle": ("iris", "", "a folder that is listed already"),
+        "lily": ("lily", "", "a folder that is listed already"),
+        "rose/file.png": ("rose", "", ""),
+        "rose/nothing.png": ("rose", "", "a link to nothing"),
+        "rose/round": ("rose", "", "a link to a folder"),
+        "rose/up/elsewhere/iris": ("rose", "", "a folder that is listed already"),
+        "rose/up/elsewhere/loose.png": ("rose", "", ""),
+        "rose/up/garden": ("rose", "", "a folder that is listed already"),
+        "tulip/roses": ("tulip", "", "a link to a folder"),
+    }
+    assert len(photos) == 11 + 6
+
+
+def test_followed_links_may_be_the_sides_of_a_split(garden: Path, tmp_path: Path) -> None:
+    (tmp_path / "sides").mkdir()
+    for side in ("train", "test"):
+        (tmp_path / "sides" / side).symlink_to(garden)
+    assert {p.split for p in scan(tmp_path / "sides", follow_links=True) if not p.problem} == {"test"}
+    with pytest.raises(UserError, match="None of the 2 files"):
+        scan(tmp_path / "sides")
+
+
+def test_a_species_that_a_terminal_would_obey_stays_out(garden: Path) -> None:
+    draw(garden / "li\x1b[2Jly" / "a.png", 30)
+    photo = next(p for p in scan(garden) if p.label.startswith("li"))
+    assert photo.problem == "a species with control characters in its name"
 
 
 def test_copies_share_a_group_and_contradicting_copies_stay_out(garden: Path) -> None:
@@ -151,6 +201,16 @@ def test_names_in_any_script_and_either_normal_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+@pytest.mark.parametrize("name", [" ", "\u3000", "\r"])
+def test_a_folder_without_a_name_is_no_species(garden: Path, name: str) -> None:
+    draw(garden / name / "a.jpg", 77)
+    (garden / name / "b.jpg").mkdir()
+    assert {photo.problem for photo in scan(garden) if not photo.label} == {
+        "in a folder whose name is blank",
+        "is a folder, and empty",
+    }
+
+
 def test_a_name_that_is_no_unicode_at_all(garden: Path) -> None:
     odd = os.fsdecode(b"r\xf6se.png")
     draw(garden / "rose" / "plain.png", 40).rename(garden / "rose" / odd)

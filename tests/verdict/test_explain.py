@@ -101,11 +101,16 @@ def test_a_cell_is_what_more_of_it_adds_to_the_score(models: dict[str, Any], pho
     model, photo = models[head], photos[:1]
     cells = network.base_of(model).predict_on_batch(photo)[0].reshape(49, 2048).astype(np.float64)
     ahead, behind = (SCORES[head](model, cells.mean(axis=0) + step * cells) for step in (1e-6, -1e-6))
+    found = 0
     for target in range(len(SPECIES)):
         slopes = np.maximum(ahead - behind, 0)[:, target].reshape(7, 7)
-        assert slopes.max() > 0
         heat = maps(model, photo, np.array([target]))[0]
-        np.testing.assert_allclose(heat, slopes / slopes.max(), atol=1e-3)
+        if slopes.max() > 0:
+            np.testing.assert_allclose(heat, slopes / slopes.max(), atol=1e-3)
+            found += 1
+        else:
+            np.testing.assert_array_equal(heat, 0)  # nothing on the photo speaks for this species
+    assert found
 
 
 @pytest.mark.parametrize("head", SCORES)

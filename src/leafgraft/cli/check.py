@@ -11,7 +11,7 @@ import typer
 
 from leafgraft import imagenet
 from leafgraft.audit.examine import Audit, examine
-from leafgraft.cli.screen import Debug, Json, Weights, bars, result, say
+from leafgraft.cli.screen import Debug, FollowLinks, Json, Weights, bars, result, say
 from leafgraft.cli.train import BankGb, GroupBy, Precision, Source
 from leafgraft.engine.backbone import pooled
 from leafgraft.engine.prefix import choose
@@ -36,6 +36,7 @@ def check(
         typer.Option("--fix", metavar="CSV", help="Write a list without what is surely wrong."),
     ] = None,
     group_by: GroupBy = None,
+    follow_links: FollowLinks = False,
     precision: Precision = "auto",
     bank_gb: BankGb = None,
     weights: Weights = None,
@@ -66,7 +67,8 @@ def check(
     if html is not None and html.suffix not in (".html", ".htm"):
         raise UserError(f"The page must end in .html. Received: {html}.")
     with bars() as progress:
-        found = scan(photos, fewest=1, group_by=group_by, progress=partial(progress, "Reading the photos"))
+        told = partial(progress, "Reading the photos")
+        found = scan(photos, fewest=1, group_by=group_by, follow_links=follow_links, progress=told)
         usable = [photo for photo in found if not photo.problem]
         file = imagenet.fetch(weights, progress=progress)
         data = Dataset.of_photos(usable, sorted({photo.label for photo in usable}))

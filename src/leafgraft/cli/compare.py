@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leafgraft import run
-from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
+from leafgraft.cli.screen import Debug, FollowLinks, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
 from leafgraft.cli.train import (
     Classes,
     EpochsFine,
@@ -38,6 +38,7 @@ def compare(
     unfreeze: Unfreeze = None,
     val_fraction: ValFraction = 0.15,
     test_fraction: TestFraction = 0.15,
+    follow_links: FollowLinks = False,
     seed: Seed = 0,
     weights: Weights = None,
     json: Json = False,
@@ -54,7 +55,9 @@ def compare(
       leafgraft compare photos -o run --equal epochs
     """
     recipe = recipe_of(CLASSIC.name, epochs_frozen, epochs_fine, unfreeze)
-    settings = run.Settings(recipe, classes_of(classes), val_fraction, test_fraction, seed, weights)
+    settings = run.Settings(
+        recipe, classes_of(classes), val_fraction, test_fraction, seed, weights, follow_links=follow_links
+    )
     result(*compared(photos, output, settings, equal), json)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leafgraft.bundle import Bundle, find
-from leafgraft.cli.screen import Debug, Json, bars, result, say
+from leafgraft.cli.screen import Debug, FollowLinks, Json, bars, result, say
 from leafgraft.engine.prefix import BATCH
 from leafgraft.errors import UserError
 from leafgraft.photos import Photo, read_manifest, scan
@@ -21,6 +22,7 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a ru
 def evaluate(
     model: Model,
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder per species, or a CSV with path,label.")],
+    follow_links: FollowLinks = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -34,7 +36,8 @@ def evaluate(
     """
     bundle = Bundle(model, batch=BATCH)
     with bars() as progress:
-        found = scan(photos, fewest=1, progress=lambda done, total: progress("Reading the photos", done, total))
+        told = partial(progress, "Reading the photos")
+        found = scan(photos, fewest=1, follow_links=follow_links, progress=told)
         unseen = _unseen([photo for photo in found if not photo.problem], model)
         if not unseen:
             raise UserError(f"{model} was trained on all photos in {photos}; name others.")

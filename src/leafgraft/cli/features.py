@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import typer
 
 from leafgraft import imagenet
-from leafgraft.cli.screen import Debug, Json, Weights, bars, result, say
+from leafgraft.cli.screen import Debug, FollowLinks, Json, Weights, bars, result, say
 from leafgraft.cli.train import BankGb, Precision, Source
 from leafgraft.engine.backbone import pooled
 from leafgraft.engine.prefix import choose
@@ -30,6 +31,7 @@ def features(
     ],
     precision: Precision = "auto",
     bank_gb: BankGb = None,
+    follow_links: FollowLinks = False,
     weights: Weights = None,
     json: Json = False,
     debug: Debug = False,
@@ -55,7 +57,8 @@ def features(
             raise UserError("Parquet needs pyarrow: pip install 'leafgraft[parquet]', or write .npz.") from None
     choose(precision)
     with bars() as progress:
-        found = scan(photos, fewest=1, progress=lambda done, total: progress("Reading the photos", done, total))
+        told = partial(progress, "Reading the photos")
+        found = scan(photos, fewest=1, follow_links=follow_links, progress=told)
         usable = [photo for photo in found if not photo.problem]
         for photo in found:
             if photo.problem:

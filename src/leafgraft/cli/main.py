@@ -20,7 +20,7 @@ from leafgraft.photos import UnreadablePhoto
 
 COMMANDS = (
     "demo", "check", "train", "evaluate", "predict", "explain", "serve", "export", "compare", "features", "garden",
-    "doctor", "weights", "bank", "corrections",
+    "verify", "doctor", "weights", "bank", "corrections",
 )  # fmt: skip
 """Each is a module of the same name, with a function of that name or, for a group of commands, an ``app``."""
 
@@ -88,16 +88,6 @@ def common(  # noqa: D103 - a docstring would take the place of the help above
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EEXIST,
-    errno.ENAMETOOLONG,
-    errno.ELOOP,
-)
 
 
 def main() -> NoReturn:
@@ -113,7 +103,7 @@ def main() -> NoReturn:
             _leave(
                 f"No space is left on the disk for {error.filename or 'what has to be written'}: free some.", 2, error
             )
-        if error.errno in _FORBIDDEN:
+        if error.filename is not None or error.errno == errno.EIO:  # it is gone or forbidden, or the disk fails
             _leave(f"{error.filename or 'A file'} may not be read or written ({error.strerror}).", 2, error)
         _leave(f"{type(error).__name__}: {error}", 1, error)
     except Exception as error:

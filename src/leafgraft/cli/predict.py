@@ -11,7 +11,7 @@ import typer
 
 from leafgraft.bundle import Bundle
 from leafgraft.cli.evaluate import Model
-from leafgraft.cli.screen import Debug, Json, Top, bars, result
+from leafgraft.cli.screen import Debug, Json, Top, bars, result, visible
 from leafgraft.errors import UserError
 from leafgraft.files import sha256
 from leafgraft.ledger import Ledger
@@ -75,7 +75,7 @@ def predict(
             result("", {"photos": list(rows)}, json)
             return
         for row in rows:
-            print(_line(row))
+            print(visible(_line(row)))
 
 
 def _some_read(rows: Iterable[Row], listed: str) -> Iterator[Row]:

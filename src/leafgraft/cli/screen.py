@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -14,10 +17,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from leafgraft.errors import UserError
+from leafgraft.safety.plain import CONTROL
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of what is left to chance.", min=0)]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Follow links that leave the folder of photos, also to folders.")
+]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="A file with ResNet50's ImageNet weights; else the cache or a download."),
@@ -26,17 +33,25 @@ Top = Annotated[int, typer.Option("--top", help="How many species to name.", min
 
 Item = TypeVar("Item")
 
-_err = Console(stderr=True, highlight=False)
+_err = Console(stderr=True, highlight=False, emoji=False)  # a file may be called ":rose:.jpg"
+
+
+_VISIBLE = {ord(sign): repr(sign)[1:-1] for sign in CONTROL - {"\n", "\t"}}
+
+
+def visible(text: str) -> str:
+    """Write control characters as Python does: a terminal would obey those in the name of a file or a species."""
+    return text.translate(_VISIBLE)
 
 
 def say(text: str) -> None:
     """Print a line for a person to standard error."""
-    _err.print(text, markup=False, soft_wrap=True)
+    _err.print(visible(text), markup=False, soft_wrap=True)
 
 
 def result(text: str, content: Mapping[str, Any], as_json: bool) -> None:
     """Print a command's result to standard output, as text or as one JSON object."""
-    print(json.dumps(content) if as_json else text)
+    print(json.dumps(content) if as_json else visible(text))
 
 
 class Bars:
@@ -77,6 +92,32 @@ class Bars:
             self(text, done, total)
         if not total:
             self(text, 1, 1)
+
+
+@contextmanager
+def politely() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and the signal TERM be a wish while the block runs; a second one ends it at once.
+
+    Yields:
+        What says whether there has been one.
+    """
+    wishes: list[int] = []
+
+    def heard(number: int, frame: object) -> None:
+        wishes.append(number)
+        signal.signal(number, signal.default_int_handler)
+        # Not by way of `say`, which may be at work while this is called.
+        os.write(2, b"\nEnding after this step, and nothing is lost. Once more to end at once.\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # others may not hear signals
+        return
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -10,11 +10,26 @@ from typing import Annotated, Any
 import typer
 
 from leafgraft import run
-from leafgraft.cli.screen import Debug, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
+from leafgraft.cli.screen import (
+    Debug,
+    FollowLinks,
+    Json,
+    Seed,
+    Weights,
+    bars,
+    classes_of,
+    epoch_line,
+    politely,
+    result,
+    say,
+)
 from leafgraft.engine.prefix import ENGINES, choose
 from leafgraft.errors import UserError
+from leafgraft.gathering import gather, planned
 from leafgraft.recipes import AUTO, RECIPES, RESNET_LAYERS, Recipe, Views
+from leafgraft.records import request_of
 from leafgraft.report.facts import lead
+from leafgraft.runfolder import require_fit
 from leafgraft.track import TRACKERS, tracker
 
 Source = Annotated[
@@ -57,10 +72,16 @@ Check = Annotated[
     bool, typer.Option("--check/--no-check", help="Look for copies and bursts first, and keep them on one side.")
 ]
 
+MOST_LEFT_OUT = 20
+"""How many files that are left out --dry-run names."""
+
 
 def train(
     photos: Source,
-    output: Run,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="RUN", help="A new folder for the results; not needed to --dry-run."),
+    ] = None,
     recipe: Annotated[str, typer.Option("--recipe", help=f"One of: {', '.join(RECIPES)}.")] = AUTO.name,
     classes: Classes = None,
     epochs_frozen: EpochsFrozen = None,
@@ -77,6 +98,7 @@ def train(
     val_fraction: ValFraction = 0.15,
     test_fraction: TestFraction = 0.15,
     group_by: GroupBy = None,
+    follow_links: FollowLinks = False,
     check: Check = True,
     folds: Annotated[
         int, typer.Option("--folds", help="Judge by a cross-validation of so many folds instead of a test.", min=0)
@@ -89,6 +111,15 @@ def train(
         str | None, typer.Option("--track", help=f"Tell a tracker of the run; one of: {', '.join(TRACKERS)}.")
     ] = None,
     weights: Weights = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with RUN if it was interrupted, and be content if it is finished.")
+    ] = False,
+    checkpoint_every: Annotated[
+        str, typer.Option("--checkpoint-every", help="How much training a power cut may cost, like 30s or 5m.")
+    ] = "60s",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show which photos would go where; write and learn nothing.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -97,9 +128,13 @@ def train(
     The recipe auto has a first classifier within seconds, then improves it for as long as that helps. quick is the
     first alone, best knows no time limit, and classic is the schedule of the textbook.
 
+    Ctrl-C ends it after the step at hand, with status 130. The same command goes on from there, also after a crash.
+
     For example:
 
       leafgraft train photos -o run
+
+      leafgraft train photos --dry-run
 
       leafgraft train photos -o run --classes daisy,iris,tulip --budget 5m
 
@@ -107,6 +142,8 @@ def train(
 
       leafgraft train photos -o run --folds 5
     """
+    if output is None and not dry_run:
+        raise typer.BadParameter("name a new folder for the results, or try --dry-run.", param_hint="'-o' / '--output'")
     choose(engine)  # or it is refused now, and not after the photos have been read
     chosen = recipe_of(recipe, epochs_frozen, epochs_fine, unfreeze)
     if budget is not None:
@@ -114,7 +151,7 @@ def train(
             raise UserError(f"--budget is for auto and best; the recipe {recipe} has a fixed number of epochs.")
         if not chosen.epochs_fine:
             raise UserError(f"--budget is for auto and best; the recipe {recipe} takes what it takes.")
-        chosen = dataclasses.replace(chosen, budget=seconds_of(budget))
+        chosen = dataclasses.replace(chosen, budget=seconds_of(budget, "--budget"))
     if deterministic and chosen.budget is not None:
         if budget is not None:
             raise UserError(
@@ -126,16 +163,31 @@ def train(
     if folds == 1:
         raise UserError("--folds 1 leaves nothing to train on; take 2 or more, or 0 for photos held out.")
     if track is not None:
-        tracker(track, output)  # or it is refused only when the training begins
+        tracker(track, output or Path())  # or it is refused only when the training begins
     settings = run.Settings(
         chosen, classes_of(classes), val_fraction, test_fraction, seed, weights,
         bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,
-        check=check, group_by=group_by, folds=folds, track=track,
+        check=check, group_by=group_by, folds=folds, track=track, follow_links=follow_links,
+        checkpoint_every=seconds_of(checkpoint_every, "--checkpoint-every"),
     )  # fmt: skip
-    with bars() as progress:
-        metrics = run.train(
-            photos, output, settings, run.Watch(progress, say, lambda row: say(epoch_line(row)))
-        ).metrics
+    if output is None or dry_run:
+        if output is not None:
+            require_fit(output, photos, request_of(photos, settings))
+        with bars() as progress:
+            plan = planned(gather(photos, settings, progress))
+        result(plan_text(plan, check), plan | {"dry_run": True}, json)
+        return
+    metrics = run.finished(photos, output, settings) if resume else None
+    if metrics is not None:
+        say(f"{output} is finished already.")
+    else:
+        with bars() as progress, politely() as ending:
+            watch = run.Watch(progress, say, lambda row: say(epoch_line(row)), ending)
+            try:
+                metrics = run.train(photos, output, settings, watch).metrics
+            except KeyboardInterrupt:
+                say(f"Interrupted. {output} keeps what is done: the same command goes on from here.")
+                raise typer.Exit(130) from None
     pictures = "curves.png, confusion.png" if {"val", "test", "folds"} & metrics.keys() else "curves.png"
     text = f"{output}: report.html, model/, {pictures}, predictions.csv, metrics.json\n{verdict(metrics)}"
     result(text, {"run": str(output), **metrics}, json)
@@ -166,15 +218,15 @@ def recipe_of(name: str, epochs_frozen: int | None, epochs_fine: int | None, unf
     return recipe
 
 
-def seconds_of(text: str) -> float:
-    """Read a duration such as 90s, 5m, 1.5h or 90.
+def seconds_of(text: str, option: str) -> float:
+    """Read a duration such as 90s, 5m, 1.5h or 90, which was given for an option.
 
     Raises:
         UserError: it is none, or not above 0.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
     if found is None or float(found[1]) == 0:
-        raise UserError(f"--budget is a time like 90s, 5m or 1h. Received: {text!r}.")
+        raise UserError(f"{option} is a time like 90s, 5m or 1h. Received: {text!r}.")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
@@ -189,6 +241,24 @@ def views_of(text: str | None) -> Views | None:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--views is a whole number above 0, or fresh. Received: {text!r}.")
     return int(text)
+
+
+def plan_text(plan: dict[str, Any], check: bool) -> str:
+    """Say what a training would do, from what `leafgraft.gathering.planned` gives."""
+    sides = [side for side, count in plan["photos"].items() if count]
+    rows = [("", *sides), *((name, *(counts[side] for side in sides)) for name, counts in plan["species"].items())]
+    rows.append(("all", *(plan["photos"][side] for side in sides)))
+    widths = [max(len(str(row[column])) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join([str(row[0]).ljust(widths[0]), *(str(n).rjust(w) for n, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    left_out = plan["left_out"]
+    lines += [f"Left out: {len(left_out):,}" + ("" if len(left_out) <= MOST_LEFT_OUT else "; --json lists all")]
+    lines += [f"  {photo['path']}: {photo['problem']}" for photo in left_out[:MOST_LEFT_OUT]]
+    if check:
+        lines.append("A training looks for copies and bursts too, which may take some of them to another side.")
+    return "\n".join([*lines, "Nothing was written."])
 
 
 def verdict(metrics: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft import imagenet
+from leafgraft.engine.bank import converting
 from leafgraft.engine.prefix import fingerprint
 from leafgraft.engine.store import Means, Prefix, Store
 from leafgraft.files import sha256, whole_folder, write_json
@@ -60,8 +61,9 @@ def backbone(weights: Path, root: Path, progress: Progress | None = None) -> Pre
     edition = hashlib.sha256(f"{software} {sha256(weights)}".encode()).hexdigest()
     folder = root / f"resnet50-{edition[:16]}"
     if not (folder / "about.json").is_file():
-        with under_way(progress, "Converting ResNet50"):
-            _add(weights, folder)
+        with under_way(progress, "Converting ResNet50"), converting(root):
+            if not (folder / "about.json").is_file():  # another process may have been first
+                _add(weights, folder)
     network = json.loads((folder / "about.json").read_text(encoding="utf-8"))["network"]
     return Prefix(network, ((FEATURES,),), lambda: folder / "model.xml", lambda: _keras(weights))
 

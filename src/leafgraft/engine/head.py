@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft.engine.probe import ROOT_SHIFT
+from leafgraft.safety.archive import arrays, require_finite, require_kinds
 
 Array = NDArray[np.float32]
+
+MOST_BYTES = 1_000_000_000
+"""Of a file with a head: more than one of 2,048 features and 100,000 species has."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,25 @@ class Head:
 
     @classmethod
     def read(cls, path: Path) -> Head:
-        """Read what `write` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            count = (len(file.files) - 1) // 2
-            layers = tuple((file[f"k_{i}"], file[f"b_{i}"]) for i in range(count))
-            return cls(layers, bool(file["rooted"]))
+        """Read what `write` wrote.
+
+        Raises:
+            ValueError: it is something else, with the reason.
+        """
+        found = arrays(path, most=MOST_BYTES)
+        count = (len(found) - 1) // 2
+        kinds = {f"{kind}_{place}": "float32" for place in range(count) for kind in "kb"} | {"rooted": "bool"}
+        require_kinds(found, kinds)
+        layers, width = tuple((found[f"k_{i}"], found[f"b_{i}"]) for i in range(count)), None
+        for kernel, bias in layers:
+            if kernel.ndim != 2 or bias.shape != kernel.shape[1:] or width not in (None, len(kernel)):
+                raise ValueError(f"a layer in it has the shapes {kernel.shape} and {bias.shape} after {width} values")
+            require_finite("a layer in it", kernel)
+            require_finite("a layer in it", bias)
+            width = len(bias)
+        if not layers or found["rooted"].shape:
+            raise ValueError("it holds no layer")
+        return cls(layers, bool(found["rooted"]))
 
     def slopes(self, features: Array, labels: NDArray[np.int64]) -> Array:
         """How the score of a label rises with each feature, by the chain rule.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leafgraft.engine.bank import converting
 from leafgraft.files import whole_folder, write_json
 
 PHOTOS = 128
@@ -57,7 +58,7 @@ def quantized(
     used = [key for key, _ in chosen]
     edition = hashlib.sha256(" ".join([metadata.version("nncf"), *used]).encode()).hexdigest()
     folder = root / f"{beginning}{edition[:16]}"
-    with whole_folder(folder, "about.json") as temporary:
+    with converting(root), whole_folder(folder, "about.json") as temporary:
         model = convert()
         if isinstance(model, Path):
             model = ov.Core().read_model(model)

@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import math
+import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
+from leafgraft.engine.checkpoint import Checkpoint, Part
 from leafgraft.engine.features import through
 from leafgraft.engine.history import LOG_LOSS
 from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Feed, Means, Prefix, Store, held
-from leafgraft.machine import release_memory
+from leafgraft.errors import UserError
+from leafgraft.machine import free_bytes, release_memory
 from leafgraft.network import computing_in_bfloat16, cut
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
 from leafgraft.progress import Progress
 from leafgraft.recipes import Views
 
+_log = logging.getLogger(__name__)
+
 
 def batches(
-    feed: Feed, size: int, seed: int | None, *, in_turn: bool = False, failures: list[Exception] | None = None
+    feed: Feed,
+    size: int,
+    seed: int | None,
+    *,
+    in_turn: bool = False,
+    failures: list[Exception] | None = None,
+    first: int = 0,
+    skipped: int = 0,
 ) -> Any:
     """Read a feed epoch after epoch, each photo once an epoch, straight from the bank.
 
+    The order of an epoch depends on the seed and its number alone, so that a training can go on in the midst of one.
+
     Args:
-        feed: what to read.
+        feed: what to read; the caller keeps it for as long as it is read.
         size: photos a batch.
         seed: of the shuffling and the choice of views; None keeps the order and takes the first view.
         failures: takes what goes wrong while rows are computed, which TensorFlow would turn into errors of its own.
         in_turn: whether the epochs show one view after another instead of drawing one for each photo.
+        first: the number of the first epoch.
+        skipped: how many of its photos have been seen already; there is then no other epoch.
 
     Returns:
         A ``tf.data.Dataset`` of (inputs, targets) or (inputs, targets, weights), inputs and weights in float32. Each
@@ -42,18 +60,24 @@ def batches(
     import tensorflow as tf
 
     photos, views = feed.places.shape
-    chance = None if seed is None else np.random.default_rng(seed)
-    epochs = itertools.count()
+    epochs = itertools.count(first)
+    # TensorFlow keeps every generator for good (https://github.com/tensorflow/tensorflow/issues/37653), so that what
+    # it holds, the network included, would never be let go.
+    lent = weakref.ref(feed)
 
     def epoch() -> Iterator[tuple[Any, ...]]:
         turn = next(epochs)
+        feed = lent()
+        assert feed is not None
         order: NDArray[np.int64] = np.arange(photos, dtype=np.int64)
         view: NDArray[np.int64] = np.zeros(photos, np.int64)
-        if chance is not None:
+        if seed is not None:
+            chance = np.random.default_rng([seed, turn])
             order = np.asarray(chance.permutation(photos), np.int64)
             view = np.asarray(np.full(photos, turn % views) if in_turn else chance.integers(0, views, photos))
+        order = order[skipped:]
         rows = feed.read(list(zip(order.tolist(), view[order].tolist(), strict=True)), size)
-        for start, tensors in zip(range(0, photos, size), rows, strict=True):
+        for start, tensors in zip(range(0, len(order), size), rows, strict=True):
             chosen = order[start : start + size]
             rest = () if feed.weights is None else (feed.weights[chosen],)
             wide = tuple(tensor.astype(np.float32) for tensor in tensors)
@@ -75,11 +99,28 @@ def batches(
             raise
 
     data = tf.data.Dataset.from_generator(told, output_signature=signature)
-    data = data.apply(tf.data.experimental.assert_cardinality(-(-photos // size))).prefetch(2)
+    data = data.apply(tf.data.experimental.assert_cardinality(-(-(photos - skipped) // size))).prefetch(2)
     # There is nothing to tune, and at the end of an epoch TensorFlow waits up to 8 s for the thread that would do it.
     options = tf.data.Options()
     options.autotune.enabled = False
     return data.with_options(options)
+
+
+@dataclass
+class Place:
+    """How far a training is.
+
+    Attributes:
+        size: photos a step.
+        epoch: epochs that are done.
+        photos: how many photos of the next one have been seen.
+        ended: whether the training is over.
+    """
+
+    size: int
+    epoch: int = 0
+    photos: int = 0
+    ended: bool = False
 
 
 def fit(
@@ -98,11 +139,13 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
     title: str = "Training",
+    checkpoint: Checkpoint | None = None,
 ) -> keras.callbacks.History:
     """Train a compiled model as Keras' ``fit`` would, with the frozen part computed once.
 
     Where the processor computes in bfloat16, so do the layers that learn, except for the softmax; their weights stay
-    float32 (Micikevicius et al. 2017, https://arxiv.org/abs/1710.03740; the engine "fp32" prevents it).
+    float32 (Micikevicius et al. 2017, https://arxiv.org/abs/1710.03740; the engine "fp32" prevents it). Batches are
+    smaller where memory is scarce, and if it does not suffice for one it goes on with batches of half the size.
 
     Args:
         model: flat and functional, compiled with categorical cross-entropy; its ``trainable`` flags decide where it is
@@ -118,14 +161,36 @@ def fit(
             frozen layers serves both.
         class_weight: what each label's loss is multiplied by.
         seed: of the shuffling and the choice of views.
-        callbacks: Keras callbacks; they see ``model``, not the suffix.
+        callbacks: Keras callbacks; they see ``model``, not the suffix. ``params["skipped"]`` is the number of steps
+            that an epoch which is gone on with had before.
         verbose: as in Keras.
-        title: what the training is called where progress is told.
+        title: what the training is called where progress is told; it also names its part of the checkpoint.
+        checkpoint: keeps the weights, the optimizer and how far the training is, and has it go on from there.
 
     Returns:
         Keras' record of the epochs.
+
+    Raises:
+        UserError: the memory does not suffice for a single photo.
     """
+    import tensorflow as tf
+
     halves = cut(model)
+    # The optimizer is the model's own, so that a second call goes on where the first one ended, and what a callback
+    # does to the rate of `model` counts.
+    if not model.optimizer.built:
+        # Keras would do it while it traces the first step, where it takes many times as long.
+        model.optimizer.build(model.trainable_variables)
+    model.stop_training = False
+    # The loss may contain label smoothing, and is then no measure to compare with others by.
+    metrics = ["accuracy", keras.metrics.CategoricalCrossentropy(name=LOG_LOSS)]
+    halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=metrics, jit_compile=False)
+    history = keras.callbacks.History()
+    history.on_train_begin()
+    keep = _Keep(halves.suffix, Place(_affordable(batch_size, halves.suffix)), seed, title, checkpoint)
+    place = keep.place
+    if place.ended:
+        return history
     fresh = views == "fresh"
     numbers = [CENTRE] if augmentation is None else list(range(epochs if fresh else int(views)))
     if unfreeze and not fresh:
@@ -139,40 +204,41 @@ def fit(
         watched = None if validation is None else store.feed(validation, [CENTRE])
         store.rest(feed, *([watched] if watched else []))
     feed = replace(feed, weights=row_weights(class_weight, data.labels))
-    # The optimizer is the model's own, so that a second call goes on where the first one ended, and what a callback
-    # does to the rate of `model` counts.
-    if not model.optimizer.built:
-        # Keras would do it while it traces the first step, where it takes many times as long.
-        model.optimizer.build(model.trainable_variables)
-    model.stop_training = False
-    # The loss may contain label smoothing, and is then no measure to compare with others by.
-    metrics = ["accuracy", keras.metrics.CategoricalCrossentropy(name=LOG_LOSS)]
-    halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=metrics, jit_compile=False)
-    history = keras.callbacks.History()
-    own = [history, _StopTogether(halves.suffix)]
-    if means.progress:
-        own.append(_Steps(means.progress, title))
+    own = [keep, history, _StopTogether(halves.suffix), steps := _Steps(means.progress, title)]
     whole = keras.callbacks.CallbackList(
-        [*callbacks, *own],
-        add_progbar=verbose != 0,
-        model=model,
-        verbose=verbose,
-        epochs=epochs,
-        steps=-(-len(data) // batch_size),
+        [*callbacks, *own], add_progbar=verbose != 0, model=model, verbose=verbose, epochs=epochs
     )
     halves.suffix.history = history
     failures: list[Exception] = []
     half = choose(means.engine).name == "bf16"
     try:
         with computing_in_bfloat16(halves.suffix, wanted=half):
-            halves.suffix.fit(
-                batches(feed, batch_size, seed, in_turn=fresh, failures=failures),
-                validation_data=batches(watched, batch_size, None, failures=failures) if watched else None,
-                epochs=epochs,
-                callbacks=whole,
-                shuffle=False,  # the batches are shuffled already
-                verbose=verbose,
-            )
+            while not place.ended:
+                whole.params["steps"] = -(-len(data) // place.size)
+                whole.params["skipped"] = place.photos // place.size
+                try:
+                    halves.suffix.fit(
+                        batches(
+                            feed, place.size, keep.seed, in_turn=fresh, failures=failures,
+                            first=place.epoch, skipped=place.photos,
+                        ),
+                        validation_data=batches(watched, place.size, None, failures=failures) if watched else None,
+                        initial_epoch=place.epoch,
+                        epochs=place.epoch + 1 if place.photos else epochs,  # what is left of an epoch is a fit alone
+                        callbacks=whole,
+                        shuffle=False,  # the batches are shuffled already
+                        verbose=verbose,
+                    )  # fmt: skip
+                except tf.errors.ResourceExhaustedError as error:
+                    if place.size == 1:
+                        raise UserError(
+                            "The memory does not suffice to train on a single photo: close other programs, or let "
+                            "fewer layers learn."
+                        ) from error
+                    place.size //= 2
+                    _log.warning("The memory does not suffice: it goes on with %d photos a step.", place.size)
+                else:
+                    place.ended = place.epoch >= epochs or halves.suffix.stop_training
     except Exception:
         if failures:
             raise failures[0] from None
@@ -181,7 +247,19 @@ def fit(
         release_memory()
         if half:  # what a callback had the whole model trace would go on computing in bfloat16
             model.predict_function = model.test_function = None
+    steps.over()
+    if checkpoint:
+        checkpoint.write()
     return history
+
+
+def _affordable(size: int, model: keras.Model) -> int:
+    """The photos a step for which half of the free memory suffices, at most ``size``."""
+    values = sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+    photo = 4 * 2 * values  # bytes, with the gradients
+    while size > 1 and size * photo > free_bytes() // 2:
+        size //= 2
+    return size
 
 
 def row_weights(class_weight: dict[int, float] | None, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -189,6 +267,55 @@ def row_weights(class_weight: dict[int, float] | None, labels: NDArray[np.int64]
     if class_weight is None:
         return None
     return np.array([class_weight.get(label, 1.0) for label in labels.tolist()], np.float32)
+
+
+class _Keep(keras.callbacks.Callback):  # type: ignore[misc]
+    """Knows how far the training is, and keeps a checkpoint of it.
+
+    Attributes:
+        place: how far it is.
+        seed: of the training, which is that of its first beginning.
+    """
+
+    def __init__(self, suffix: keras.Model, place: Place, seed: int, name: str, checkpoint: Checkpoint | None) -> None:
+        super().__init__()
+        self.place, self.seed = place, seed
+        self._suffix, self._checkpoint = suffix, checkpoint
+        self._sums: list[NDArray[Any]] = []  # of the figures in the midst of an epoch
+        if checkpoint is None:
+            return
+        if found := checkpoint.take(name):
+            self.place, self.seed = Place(**found.facts["place"]), found.facts["seed"]
+            values = list(found.arrays)
+            for variable in self._variables:
+                variable.assign(values.pop(0))
+            self._sums = values
+        checkpoint.keep(name, self._part)
+
+    @property
+    def _variables(self) -> list[Any]:
+        """Weights, the state of dropout's chance, and the optimizer's."""
+        return [*self._suffix.variables, *self._suffix.optimizer.variables]
+
+    def _part(self) -> Part:
+        every = [*self._variables, *(self._sums or (self._suffix.metrics_variables if self.place.photos else ()))]
+        return Part({"place": asdict(self.place), "seed": self.seed}, (np.asarray(one) for one in every))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._sums:  # Keras makes the variables of its metrics in the first step; they are sums and counts
+            for variable, value in zip(self._suffix.metrics_variables, self._sums, strict=True):
+                variable.assign_add(value)
+            self._sums = []
+        self.place.photos += self.place.size
+        # After the last step the epoch is not over: the figures of the validation are to come.
+        if self._checkpoint and self._checkpoint.due and batch + 1 < self.params["steps"] - self.params["skipped"]:
+            self._checkpoint.write()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.place.epoch, self.place.photos = epoch + 1, 0
+        over = self.model.stop_training or self.place.epoch == self.params["epochs"]  # `fit` writes the last one
+        if self._checkpoint and self._checkpoint.due and not over:
+            self._checkpoint.write()
 
 
 class _StopTogether(keras.callbacks.Callback):  # type: ignore[misc]
@@ -207,13 +334,19 @@ class _StopTogether(keras.callbacks.Callback):  # type: ignore[misc]
 class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
     """Tells how many steps of all epochs are done."""
 
-    def __init__(self, progress: Progress, title: str) -> None:
+    def __init__(self, progress: Progress | None, title: str) -> None:
         super().__init__()
         self._progress, self._title, self._done = progress, f"{title}, steps", 0
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._done = epoch * self.params["steps"] + self.params["skipped"]
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._done += 1
-        self._progress(self._title, self._done, max(self._done + 1, self.params["epochs"] * self.params["steps"]))
+        if self._progress:
+            self._progress(self._title, self._done, max(self._done + 1, self.params["epochs"] * self.params["steps"]))
 
-    def on_train_end(self, logs: Any = None) -> None:
-        self._progress(self._title, self._done, self._done)
+    def over(self) -> None:
+        """Tell that there are no more."""
+        if self._progress:
+            self._progress(self._title, self._done, self._done)

@@ -119,9 +119,13 @@ class Feed:
         for start in range(0, len(places), size):
             some = places[start : start + size]
             here = some >= 0
+            here[here] = self.rows.intact(some[here])
             found = self.rows.take(some[here])
             if not here.all():
-                missing = [next(absent) for _ in range(int((~here).sum()))]
+                missing = [
+                    next(absent) if some[i] < 0 else next(self.compute([wanted[start + i]]))
+                    for i in np.flatnonzero(~here).tolist()
+                ]
                 whole = tuple(np.empty((len(some), *shape), self.rows.dtype) for shape in self.rows.shapes)
                 for i, tensor in enumerate(whole):
                     tensor[here] = found[i]
@@ -148,6 +152,9 @@ class _InMemory:
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.tensor.dtype
+
+    def intact(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.ones(len(places), bool)
 
     def take(self, places: NDArray[np.int64]) -> Row:
         return (self.tensor[places],)
@@ -222,10 +229,13 @@ class Store:
         below, own = (store._bank(data, numbers, augmentation) for store in (lower, self))
         keys = _keys(data, numbers)
         with _held(below, self._means.progress), _held(own, self._means.progress):
-            if own.missing(keys) and 2 * len(below.missing(keys)) < len(set(keys)):
+            # The own rows are written first, so a pass that was cut off is no reason to go another way, whose features
+            # differ in the last digits.
+            spared = set(own.missing(keys)) - set(below.missing(keys))
+            if 2 * len(spared) > len(set(keys)):
                 return False
             self._fill(
-                [(below, slice(self._prefix.skipped)), (own, slice(self._prefix.skipped, None))],
+                [(own, slice(self._prefix.skipped, None)), (below, slice(self._prefix.skipped))],
                 data, numbers, augmentation,
             )  # fmt: skip
         return True
@@ -301,17 +311,21 @@ class Store:
             return
         done = 0
         text = "Drawing the views" if self._choice is None else "Computing the frozen layers"
-        for tensors in self._run(drawn(data, [divmod(i, len(numbers)) for i in missing], numbers, ranges)):
-            before, done = done, done + len(tensors[0])
-            for (bank, part), lacking in zip(banks, wanted, strict=True):
-                new = [place for place, i in enumerate(missing[before:done]) if i in lacking]
-                bank.append([keys[missing[before + place]] for place in new], [tensor[new] for tensor in tensors[part]])
-                if done // _COMMIT > before // _COMMIT:
-                    bank.commit()
-            if self._means.progress:
-                self._means.progress(text, done, len(missing))
-        for bank, _ in banks:
-            bank.commit()
+        try:
+            for tensors in self._run(drawn(data, [divmod(i, len(numbers)) for i in missing], numbers, ranges)):
+                before, done = done, done + len(tensors[0])
+                for (bank, part), lacking in zip(banks, wanted, strict=True):
+                    new = [place for place, i in enumerate(missing[before:done]) if i in lacking]
+                    bank.append(
+                        [keys[missing[before + place]] for place in new], [tensor[new] for tensor in tensors[part]]
+                    )
+                    if done // _COMMIT > before // _COMMIT:
+                        bank.commit()
+                if self._means.progress:
+                    self._means.progress(text, done, len(missing))
+        finally:  # also where somebody wants to end
+            for bank, _ in banks:
+                bank.commit()
 
 
 def _keys(data: Dataset, numbers: Sequence[int]) -> list[bytes]:

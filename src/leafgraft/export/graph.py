@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from leafgraft import bundle, network
+from leafgraft import network, opening
 from leafgraft._tensorflow import keras
 from leafgraft.photos.decode import SIDE
 
@@ -43,9 +43,9 @@ def load(path: str | Path, temperature: float) -> keras.Model:
     Raises:
         UserError: there is none, or its Keras file is damaged.
     """
-    folder = bundle.find(path)
-    bundle.verify(folder, (bundle.KERAS,))
-    return calibrated(keras.models.load_model(folder / bundle.KERAS, safe_mode=True), temperature)
+    folder = opening.find(path)
+    opening.verify(folder, (opening.KERAS, opening.LABELS))
+    return calibrated(opening.keras_model(folder), temperature)
 
 
 def forward(model: keras.Model) -> Any:

@@ -13,7 +13,9 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffTags, UnidentifiedImageError
+
+from leafgraft.photos.limits import MEGAPIXELS, excess, too_many
 
 CANVAS_SHORT = 256
 """Shorter side of a canvas, in pixels."""
@@ -26,9 +28,6 @@ SIDE = 224
 
 SMALLEST_SIDE = 16
 """A photo with a side below this many pixels shows no plant."""
-
-MEGAPIXELS = 200
-"""Larger photos are refused before decoding; the largest phone cameras reach 200 megapixels."""
 
 MEGABYTES = 500
 """Larger files are refused before reading."""
@@ -55,6 +54,7 @@ _OTHER_FILES = {
 
 _STILLS = (b"avi", b"hei", b"hev", b"mif", b"msf")  # how the brands of HEIC and AVIF begin
 
+_TAG_GROUPS = {*TiffTags.TAGS_V2_GROUPS}
 _ORIENTATION = 0x0112  # EXIF tags
 _CAMERA = 0x8769
 _TAKEN = 0x9003
@@ -181,9 +181,9 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         UnreadablePhoto: it is missing, a folder, a device or a pipe, not permitted, or too large to be a photo.
     """
-    if path.is_dir():
-        raise UnreadablePhoto("is a folder")
     try:
+        if path.is_dir():
+            raise UnreadablePhoto("is a folder")
         if path.exists() and not path.is_file():
             raise UnreadablePhoto("not a regular file")
         if (size := path.stat().st_size) > MEGABYTES * 10**6:
@@ -193,6 +193,8 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadablePhoto("no such file") from None
     except OSError as error:
         raise UnreadablePhoto(f"cannot be opened: {error.strerror or error}") from None
+    except ValueError:  # a CSV may hold anything
+        raise UnreadablePhoto("no such file: no file can have this name") from None
 
 
 def decode(data: bytes, *, at_least: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
@@ -207,15 +209,23 @@ def decode(data: bytes, *, at_least: int | None = None) -> tuple[Image.Image, tu
     """
     image = _identify(data)
     width, height = image.size
-    if width * height > MEGAPIXELS * 10**6:
-        raise UnreadablePhoto(_too_many(width * height))
+    if reason := excess(image, data):
+        raise UnreadablePhoto(reason)
     if min(width, height) < SMALLEST_SIDE:
         raise UnreadablePhoto(f"too small: {width}x{height}")
     try:
         if at_least:
             reduced = max(1, min(width, height) // at_least)
             image.draft(None, (max(1, width // reduced), max(1, height // reduced)))
+        announced = image.size
+        if image.format == "TIFF":  # else Pillow would read the tags while it loads, and warn of them
+            with _quiet_pillow():
+                exif = image.getexif()
+                for group in _TAG_GROUPS & exif.keys():
+                    exif.get_ifd(group)
         image.load()
+        if image.size != announced:  # the box of a HEIC that tells the size is not where its decoder takes it from
+            width, height = image.size
         with _quiet_pillow():
             turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
         rgb = _to_rgb(image)
@@ -272,7 +282,7 @@ def _quiet_pillow() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _identify(data: bytes) -> Image.Image:
+def _identify(data: bytes) -> ImageFile.ImageFile:
     """Read the header; the pixels stay undecoded."""
     if not data:
         raise UnreadablePhoto("empty file")
@@ -289,7 +299,7 @@ def _identify(data: bytes) -> Image.Image:
         raise UnreadablePhoto(_what_else(data)) from None
     except Image.DecompressionBombError as error:
         pixels = [int(word) for word in str(error).replace("(", " ").split() if word.isdigit()]
-        raise UnreadablePhoto(_too_many(pixels[0]) if pixels else "larger than the limit") from None
+        raise UnreadablePhoto(too_many(pixels[0]) if pixels else "larger than the limit") from None
     except Exception as error:  # see decode
         raise UnreadablePhoto(_why_not_decoded(error, None, data)) from None
 
@@ -301,8 +311,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         if image.mode == "La":
             image = image.convert("LA")
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        if image.mode != "RGBA":
+            image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))  # the same pixels as alpha_composite, in half of its memory
+        return white
     return image.convert("RGB")
 
 
@@ -313,7 +326,9 @@ def _grey_to_bytes(image: Image.Image) -> NDArray[np.uint8]:
     smallest of the usual ranges (0-1 for floats, 0-255, 0-65535) that holds all values is taken, and failing these the
     range of the values.
     """
-    grey = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0.0, neginf=0.0)
+    grey = np.asarray(image).astype(np.float32)
+    np.nan_to_num(grey, copy=False, posinf=0.0, neginf=0.0)  # all in place: each copy is four bytes a pixel
+    np.clip(grey, -1e38, 1e38, out=grey)  # so that differences fit into float32 too
     low, high = float(grey.min()), float(grey.max())
     if image.mode.startswith("I;16"):
         low, high = 0.0, 65535.0
@@ -321,12 +336,9 @@ def _grey_to_bytes(image: Image.Image) -> NDArray[np.uint8]:
         whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
         white = next((white for white in whites if low >= 0.0 and high <= white), None)
         low, high = (low, high) if white is None else (0.0, white)
-    scaled: NDArray[np.float32] = (grey - low) * (255.0 / ((high - low) or 1.0))
-    return np.rint(scaled).astype(np.uint8)
-
-
-def _too_many(pixels: int) -> str:
-    return f"{round(pixels / 1e6)} megapixels: larger than the limit of {MEGAPIXELS} megapixels"
+    grey -= low
+    grey *= 255.0 / max(high - low, 1e-30)
+    return np.rint(grey, out=grey).astype(np.uint8)
 
 
 def _what_else(data: bytes) -> str:

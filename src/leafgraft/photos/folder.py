@@ -17,6 +17,7 @@ from leafgraft.errors import UserError
 from leafgraft.photos.decode import CANVAS_SHORT, UnreadablePhoto, decode, read_bytes
 from leafgraft.photos.manifest import SPLITS, columns, read_manifest
 from leafgraft.photos.photo import Photo
+from leafgraft.safety.plain import CONTROL
 
 __all__ = ["Photo", "scan"]
 
@@ -31,6 +32,7 @@ def scan(
     classes: Sequence[str] | None = None,
     fewest: int = 2,
     group_by: str | None = None,
+    follow_links: bool = False,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Photo]:
@@ -45,8 +47,8 @@ def scan(
 
     Every file is in the result, the unusable ones with a ``problem``; only hidden files, the droppings of operating
     systems and a README or the like at the top are passed over. Links are followed as long as they lead to a file
-    within the source folder. Identical files share a ``group``; identical files under different labels contradict each
-    other and all stay out.
+    within the source folder: whoever packed the folder could otherwise have any file of the machine read. Identical
+    files share a ``group``; identical files under different labels contradict each other and all stay out.
 
     Args:
         source: the folder or the CSV.
@@ -54,6 +56,8 @@ def scan(
         fewest: how many species there have to be: 2 for training, 1 for photos that are only looked at.
         group_by: what photos belong together by: the name of a column of the CSV, or a regular expression, whose match
             in the path below ``source`` (its first group, if it has one) is the same for photos of one group.
+        follow_links: whether links that leave the folder are followed as well, to files and to folders; each folder is
+            listed once, so that links may lead round in circles.
         threads: how many files are decoded at once; by default one for each processor.
         progress: called with (files done, files in all) from the calling thread.
 
@@ -66,7 +70,9 @@ def scan(
     """
     if source.is_dir():
         try:
-            photos = sorted(_walk(source), key=lambda photo: photo.path.as_posix())
+            photos = sorted(
+                _walk(source, _Links(source.resolve(), follow_links)), key=lambda photo: photo.path.as_posix()
+            )
         except OSError as error:
             raise UserError(f"{error.filename} cannot be opened ({error.strerror}): see to its permissions.") from error
     elif source.is_file():
@@ -79,69 +85,93 @@ def scan(
         photos = _grouped(photos, source, group_by)
     if classes is not None:
         photos = _only(photos, [normalize("NFC", name) for name in classes], source)
+    photos = [photo if CONTROL.isdisjoint(photo.label) else _unnameable(photo) for photo in photos]
     photos = _without_contradictions(list(_examined(photos, threads or os.cpu_count() or 1, progress)), source)
     _require_species(photos, source, fewest)
     return photos
 
 
-def _walk(source: Path) -> Iterator[Photo]:
+class _Links:
+    """Which links are followed, and which folders have been listed."""
+
+    def __init__(self, root: Path, follow: bool) -> None:
+        self._root, self._follow, self._listed = root, follow, {root}
+
+    def is_folder(self, entry: Path) -> bool:
+        """Whether an entry is gone into: what a link within the folder leads to is listed where it lies."""
+        return entry.is_dir() and (not entry.is_symlink() or (self._follow and not self._within(entry.resolve())))
+
+    def problem(self, entry: Path) -> str:
+        """What keeps an entry that is no folder from being a photo, if it is a link."""
+        if not entry.is_symlink():
+            return ""
+        try:
+            target = entry.resolve(strict=True)
+        except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself
+            return "a link to nothing"
+        if not self._follow and not self._within(target):
+            return "a link that leaves the folder; --follow-links takes it"
+        return "a link to a folder" if target.is_dir() else ""
+
+    def is_new(self, folder: Path) -> bool:
+        """Whether a folder is met for the first time; asked once for each that is gone into."""
+        if not self._follow:
+            return True
+        real = folder.resolve()
+        new = real not in self._listed
+        self._listed.add(real)
+        return new
+
+    def _within(self, target: Path) -> bool:
+        return target.is_relative_to(self._root)
+
+
+def _walk(source: Path, links: _Links) -> Iterator[Photo]:
     """Go through a folder in either of the two layouts."""
-    root = source.resolve()
-    tops = [entry for entry in _entries(source) if _is_folder(entry)]
+    tops = [entry for entry in _entries(source) if links.is_folder(entry)]
     sides = {top: SPLITS[top.name.lower()] for top in tops if top.name.lower() in SPLITS}
     if "train" not in sides.values() and len(sides) < len(tops):
-        yield from _species_folders(source, "", root)
+        yield from _species_folders(source, "", links)
         return
     for entry in _entries(source):
         if entry in sides:
-            yield from _species_folders(entry, sides[entry], root)
-        elif _is_folder(entry):
-            for photo in _files(entry, "", "", root):
+            if links.is_new(entry):
+                yield from _species_folders(entry, sides[entry], links)
+        elif links.is_folder(entry):
+            for photo in _files(entry, "", "", links):
                 yield replace(photo, problem="not in train, val or test")
         elif entry.stem.lower() not in _PAPERS:
-            yield Photo(entry, "", problem=_link_problem(entry, root) or "not in a species folder")
+            yield Photo(entry, "", problem=links.problem(entry) or "not in a species folder")
 
 
-def _species_folders(top: Path, side: str, root: Path) -> Iterator[Photo]:
+def _species_folders(top: Path, side: str, links: _Links) -> Iterator[Photo]:
     for entry in _entries(top):
-        if _is_folder(entry):
-            yield from _files(entry, normalize("NFC", entry.name).strip(), side, root)
+        if links.is_folder(entry):
+            label = normalize("NFC", entry.name).strip()
+            for photo in _files(entry, label, side, links):
+                yield photo if label else replace(photo, problem=photo.problem or "in a folder whose name is blank")
         elif entry.stem.lower() not in _PAPERS:
-            yield Photo(entry, "", side, problem=_link_problem(entry, root) or "not in a species folder")
+            yield Photo(entry, "", side, problem=links.problem(entry) or "not in a species folder")
 
 
-def _files(folder: Path, label: str, side: str, root: Path) -> Iterator[Photo]:
+def _files(folder: Path, label: str, side: str, links: _Links) -> Iterator[Photo]:
+    if not links.is_new(folder):
+        yield Photo(folder, label, side, problem="a folder that is listed already")
+        return
     entries = _entries(folder)
     if not entries:
         yield Photo(folder, label, side, problem="is a folder, and empty")
     for entry in entries:
-        if _is_folder(entry):
-            yield from _files(entry, label, side, root)
+        if links.is_folder(entry):
+            yield from _files(entry, label, side, links)
         else:
-            yield Photo(entry, label, side, problem=_link_problem(entry, root))
+            yield Photo(entry, label, side, problem=links.problem(entry))
 
 
 def _entries(folder: Path) -> list[Path]:
     return sorted(
         entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name.lower() not in _JUNK
     )
-
-
-def _is_folder(entry: Path) -> bool:
-    """Links to folders do not count: they may lead round in circles."""
-    return entry.is_dir() and not entry.is_symlink()
-
-
-def _link_problem(entry: Path, root: Path) -> str:
-    if not entry.is_symlink():
-        return ""
-    try:
-        target = entry.resolve(strict=True)
-    except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself
-        return "a link to nothing"
-    if not target.is_relative_to(root):
-        return "a link that leaves the folder"
-    return "a link to a folder" if target.is_dir() else ""
 
 
 def _grouped(photos: list[Photo], source: Path, pattern: str) -> list[Photo]:
@@ -223,6 +253,11 @@ def _examine(photo: Photo) -> Photo:
     return replace(photo, width=width, height=height)
 
 
+def _unnameable(photo: Photo) -> Photo:
+    """A species that no classifier could name: a terminal would obey its name."""
+    return replace(photo, problem=photo.problem or "a species with control characters in its name")
+
+
 def _without_contradictions(photos: list[Photo], source: Path) -> list[Photo]:
     """Leave out identical files under different labels: whichever label is wrong would spoil training or the figure."""
     copies: defaultdict[str, list[Photo]] = defaultdict(list)
@@ -252,7 +287,7 @@ def _require_species(photos: list[Photo], source: Path, fewest: int) -> None:
             "put the photos of each species into a subfolder that bears its name."
         )
     inner = source / usable[0]
-    if inner.is_dir() and sum(map(_is_folder, _entries(inner))) >= 2:
+    if inner.is_dir() and sum(entry.is_dir() and not entry.is_symlink() for entry in _entries(inner)) >= 2:
         raise UserError(f"{source} has a single folder, {usable[0]}, with more folders inside: did you mean {inner}?")
     raise UserError(
         f"{source} has usable photos of a single species, {usable[0]}{first}: a classifier needs at least two."

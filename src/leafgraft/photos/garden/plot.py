@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from leafgraft.errors import UserError
+from leafgraft.files import write_json
 from leafgraft.photos.garden import flowers, foliage
 from leafgraft.photos.garden.brush import Specimen
 from leafgraft.photos.garden.camera import Habit, photograph
@@ -153,6 +154,4 @@ def _clear(folder: Path) -> None:
 
 
 def _write_marker(folder: Path, content: dict[str, object]) -> None:
-    temporary = folder / f".{MARKER}.part"
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / MARKER)
+    write_json(folder / MARKER, content)
