@@ -28,7 +28,7 @@ from weights_on_disk import Server, keras_h5
 SPECIES = ("cactus", "fern", "sunflower")
 """What `trained` has learned to tell apart, of the ten species of `garden`."""
 
-SHORT = dataclasses.replace(CLASSIC, epochs_frozen=12, epochs_fine=1, unfreeze=10)
+SHORT = dataclasses.replace(CLASSIC, epochs_frozen=20, epochs_fine=1, unfreeze=10)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

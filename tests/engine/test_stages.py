@@ -140,6 +140,14 @@ def test_it_goes_on_after_any_step_to_the_last_bit(data: Dataset, tmp_path: Path
     np.testing.assert_array_equal(again[0], expected[0])
 
 
+def test_it_tells_what_keras_tells(data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = with_chance()
+    stages.fit(model, data, None, means=Means(tmp_path), epochs=2, batch_size=5, verbose=2)
+    said = capsys.readouterr().out
+    assert "Epoch 2/2" in said
+    assert "3/3 - " in said
+
+
 def test_without_memory_for_a_batch_it_goes_on_with_half(
     data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

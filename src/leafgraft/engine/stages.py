@@ -206,7 +206,13 @@ def fit(
     feed = replace(feed, weights=row_weights(class_weight, data.labels))
     own = [keep, history, _StopTogether(halves.suffix), steps := _Steps(means.progress, title)]
     whole = keras.callbacks.CallbackList(
-        [*callbacks, *own], add_progbar=verbose != 0, model=model, verbose=verbose, epochs=epochs
+        [*callbacks, *own],
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=verbose,
+        epochs=epochs,
+        steps=-(-len(data) // place.size),
+        skipped=0,
     )
     halves.suffix.history = history
     failures: list[Exception] = []
@@ -214,8 +220,8 @@ def fit(
     try:
         with computing_in_bfloat16(halves.suffix, wanted=half):
             while not place.ended:
-                whole.params["steps"] = -(-len(data) // place.size)
-                whole.params["skipped"] = place.photos // place.size
+                per_epoch, seen = -(-len(data) // place.size), place.photos // place.size
+                whole.set_params(whole.params | {"steps": per_epoch, "skipped": seen})
                 try:
                     halves.suffix.fit(
                         batches(
