@@ -7,9 +7,12 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from leafgraft.photos.decode import open_photo
 
 PROBLEMS = {
     "cut_off.jpg": "cut off after",
@@ -90,3 +93,15 @@ def _encoded(image: Image.Image, name: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, name, **options)
     return buffer.getvalue()
+
+
+def encoded(image: Image.Image, name: str, **options: Any) -> bytes:
+    """An image as the bytes of a file in some format."""
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    """What is made of the bytes of a file."""
+    return open_photo(io.BytesIO(data))

@@ -28,7 +28,7 @@ from leafgraft.photos.decode import (
     open_photo,
     taken,
 )
-from photos_broken import HEIC, PROBLEMS, png_header, write_broken
+from photos_broken import HEIC, PROBLEMS, encoded, opened, png_header, write_broken
 
 DATA = Path(skimage.__file__).parent / "data"
 
@@ -36,16 +36,6 @@ DATA = Path(skimage.__file__).parent / "data"
 @pytest.fixture(scope="module")
 def cat() -> Image.Image:
     return Image.open(DATA / "chelsea.png").convert("RGB")
-
-
-def encoded(image: Image.Image, name: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, name, **options)
-    return buffer.getvalue()
-
-
-def opened(data: bytes) -> Image.Image:
-    return open_photo(io.BytesIO(data))
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:

@@ -1,25 +1,13 @@
 from __future__ import annotations
 
-import io
 import struct
-from typing import Any
 
 import pytest
 from PIL import Image
 
-from leafgraft.photos.decode import UnreadablePhoto, open_photo
+from leafgraft.photos.decode import UnreadablePhoto
 from leafgraft.photos.limits import MEGAPIXELS
-from photos_broken import png_header
-
-
-def encoded(image: Image.Image, name: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, name, **options)
-    return buffer.getvalue()
-
-
-def opened(data: bytes) -> Image.Image:
-    return open_photo(io.BytesIO(data))
+from photos_broken import encoded, opened, png_header
 
 
 def test_size_is_refused_from_the_header_alone_and_pillow_keeps_its_own_limit() -> None:
