@@ -15,7 +15,7 @@ from benchmarks.common import cold_cache, leafgraft, machine
 SIZES = (1_000, 10_000)
 PLACE = Path("build/benchmarks")
 # One view and one epoch of everything that the default recipe does.
-OPTIONS = ("--recipe", "best", "--views", 1, "--epochs-fine", 1, "--engine", "int8")
+OPTIONS = ("--recipe", "best", "--views", 1, "--epochs-fine", 1)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

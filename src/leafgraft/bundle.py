@@ -110,17 +110,22 @@ class Answering:
         calibration: Calibration,
         batch: int,
         precision: str = "fp32",
+        heat: bool = False,
     ) -> None:
-        """Compile the network; `Bundle` is the public way."""
+        """Compile the network; `Bundle` is the public way.
+
+        With ``heat`` the same network serves for heat maps too, which takes less memory than a second one; without,
+        answers are a little faster, and a network for the maps is compiled when the first one is asked for.
+        """
         self.folder, self.classes, self.known, self.calibration = folder, classes, known, calibration
-        self._precision = precision
+        self._precision, self._heat = precision, heat
         model, self._features = network(folder, len(classes))
         require_width(folder, known, self._features)
-        self._engine = OpenVINO(model, batch=batch, precision=precision, lone=batch == 1, outputs=2)
+        self._engine = OpenVINO(model, batch=batch, precision=precision, lone=batch == 1, outputs=None if heat else 2)
 
     def raw(self, canvases: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Probabilities before calibration (b, classes) and features (b, 2048) of the next b photos, in order."""
-        for shares, features in self._engine.run(centre(canvas) for canvas in canvases):
+        for shares, features, *_ in self._engine.run(centre(canvas) for canvas in canvases):
             yield shares.copy(), features.copy()
 
     def seen(self, data: Dataset, progress: Progress | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -182,10 +187,11 @@ class Answering:
     @cached_property
     def _looking(self) -> tuple[OpenVINO, Head]:
         """The network with its activations, which most answers do without, and the head."""
-        model, features = network(self.folder, len(self.classes))
-        return OpenVINO(model, batch=1, precision=self._precision, lone=True), head(
-            self.folder, features, len(self.classes)
-        )
+        engine = self._engine
+        if not self._heat:
+            model, _ = network(self.folder, len(self.classes))
+            engine = OpenVINO(model, batch=1, precision=self._precision, lone=True)
+        return engine, head(self.folder, self._features, len(self.classes))
 
     def judged(self, shares: NDArray[np.float32], features: NDArray[np.float32]) -> Answers:
         """Turn what the network gave for some photos into answers."""
@@ -317,8 +323,9 @@ def drafted(folder: Path, model: Any, classes: tuple[str, ...], known: Known) ->
             with (temporary / KNOWN).open("wb") as file:
                 np.savez(file, features=known.features, labels=known.labels, paths=_encoded(known.paths))
         release_memory()
-        draft = Draft(temporary, classes, known, Calibration(), BATCH)
+        draft = Draft(temporary, classes, known, Calibration(), BATCH, heat=True)
         _require_agreement(model, draft)
+        release_memory()
         yield draft
         with _full_disk_is_said(folder):
             write_json(temporary / CALIBRATION, asdict(draft.calibration))

@@ -321,6 +321,7 @@ class PlantClassifierTransferLearning:
             means = replace(self._means, progress=progress)
             made = np.concatenate([made, through(model, means, data, range(views), augment, unfreeze)], axis=1)
         rows = probe.rooted(made.reshape(-1, made.shape[-1]))
+        del made  # of many photos it is large, and so is what follows
         repeated = np.repeat(data.labels, 1 + views)
         with under_way(progress, "Fitting the linear probe"):
             fitted = probe.fit(

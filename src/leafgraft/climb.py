@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
 from leafgraft.engine.checkpoint import Checkpoint, Part
@@ -112,6 +111,7 @@ def climb(
     )
     if recipe.keep_best:
         best.restore()
+    best.let_go()
 
 
 def affordable(views: int, seconds: float, left: float) -> int:
@@ -138,7 +138,7 @@ class _Best:
 
     def __init__(self, model: keras.Model) -> None:
         self.figures: tuple[float, float] | None = None
-        self.values: list[NDArray[np.float32]] = []
+        self.values: list[Any] = []
         self._model = model
         self._variables = [model.get_layer("probabilities").kernel, model.get_layer("probabilities").bias]
 
@@ -161,6 +161,10 @@ class _Best:
         """Go back to the best."""
         for variable, value in zip(self._variables, self.values, strict=True):
             variable.assign(value)
+
+    def let_go(self) -> None:
+        """Nothing learns any more: what a checkpoint asks for is in the model, and the copy is memory for others."""
+        self.values = self._variables
 
 
 class _SoFar:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.audit.pairs import Pairs, as_pairs
+from leafgraft.audit.pairs import Pairs, as_pairs, cosines
 
 SECONDS = 120.0
 """Photos are taken in a row if there is no more time between them."""
@@ -50,8 +50,7 @@ def bursts(
     close = close[labels[close[:, 0]] == labels[close[:, 1]]] if len(close) else close
     if not len(close):
         return close
-    nearness = np.einsum("ij,ij->i", features[close[:, 0]], features[close[:, 1]])
-    result: Pairs = close[nearness >= max(FLOOR, _usual(features, labels, paths, taken))]
+    result: Pairs = close[cosines(features, close) >= max(FLOOR, _usual(features, labels, paths, taken))]
     return result
 
 
@@ -92,13 +91,9 @@ def _usual(
         apart = max(APART, len(members) // 4)
         drawn = chance.integers(0, len(members), (_PAIRS * len(members) // len(labels), 2))
         drawn = drawn[abs(drawn[:, 0] - drawn[:, 1]) >= apart]
-        pairs = np.array(members)[drawn]
-        found += [
-            np.einsum("ij,ij->i", features[part[:, 0]], features[part[:, 1]])
-            for part in np.array_split(pairs, max(1, len(pairs) // 4096))
-        ]
-    cosines = np.concatenate(found)
-    return float(np.quantile(cosines, 1 - RARE)) if len(cosines) > 1 / RARE else 0.0
+        found.append(cosines(features, np.array(members)[drawn]))
+    every = np.concatenate(found)
+    return float(np.quantile(every, 1 - RARE)) if len(every) > 1 / RARE else 0.0
 
 
 def _natural(path: Path) -> tuple[str, int, str]:

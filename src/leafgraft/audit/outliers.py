@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.audit.pairs import neighbours
+from leafgraft.audit.pairs import cosines, neighbours
 
 NEIGHBOURS = 5
 """Nearest photos that a photo is compared with."""
 
 FAR = 5.0
 """How many standard deviations (estimated by the median deviation) beyond the median a photo must lie."""
-
-_ROWS = 1500  # looked at together: 60 MB of their neighbours' features
 
 
 def outliers(features: NDArray[np.float32], groups: NDArray[np.int64]) -> list[tuple[int, float]]:
@@ -30,18 +28,10 @@ def outliers(features: NDArray[np.float32], groups: NDArray[np.int64]) -> list[t
         return []
     near = neighbours(features, NEIGHBOURS, groups=groups)
     foreign = groups[near] != groups[:, None]
-    distances = np.where(foreign, 1 - _cosines(features, near), 0)
+    couples = np.stack([np.arange(len(near)).repeat(near.shape[1]), near.ravel()], axis=1)
+    distances = np.where(foreign, 1 - cosines(features, couples).reshape(near.shape), 0)
     mean = distances.sum(axis=1) / foreign.sum(axis=1)
     spread = 1.4826 * float(np.median(np.abs(mean - np.median(mean))))
     odd = (mean - np.median(mean)) / max(spread, 1e-6)
     order = np.argsort(-odd, kind="stable")
     return [(int(i), float(odd[i])) for i in order if odd[i] > FAR]
-
-
-def _cosines(features: NDArray[np.float32], near: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Scalar products of rows with their neighbours, float32 (n, k), some rows at a time."""
-    parts = [
-        np.einsum("nkf,nf->nk", features[near[start : start + _ROWS]], features[start : start + _ROWS])
-        for start in range(0, len(near), _ROWS)
-    ]
-    return np.concatenate(parts)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-_CELLS = 2**23  # of the table of all similarities that are in memory at once: 100 MB with their order
+_CELLS = 2**21  # of the table of all similarities that are in memory at once: 25 MB with their order
+_ROWS = 2048  # couples that are looked at together: 34 MB of their features
 
 Pairs = NDArray[np.int64]
 """int64 (m, 2), positions of two photos, the smaller one first, each pair once and sorted."""
@@ -45,6 +46,18 @@ def neighbours(
         order = np.argsort(-np.take_along_axis(some, best, axis=1), axis=1, kind="stable")
         found[start : start + len(some)] = np.take_along_axis(best, order, axis=1)
     return found
+
+
+def cosines(rows: NDArray[np.float32], couples: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Scalar products of couples of rows, float32 (m,).
+
+    Args:
+        rows: float32 (n, f).
+        couples: int64 (m, 2), positions of two rows each.
+    """
+    parts = [couples[start : start + _ROWS] for start in range(0, len(couples), _ROWS)]
+    found = [np.einsum("ij,ij->i", rows[part[:, 0]], rows[part[:, 1]]) for part in parts]
+    return np.concatenate(found) if found else np.zeros(0, np.float32)
 
 
 def as_pairs(couples: Iterable[tuple[int, int]] | NDArray[np.int64]) -> Pairs:

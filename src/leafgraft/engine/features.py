@@ -14,7 +14,7 @@ from leafgraft.network import cut_at_pool, cut_for, without_xla
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import Dataset
 
-_ROWS = 128  # a batch of the layers between the two cuts
+_ROWS = 16  # a batch of the layers between the two cuts: each of its rows is a megabyte, and TensorFlow keeps batches
 
 
 def through(

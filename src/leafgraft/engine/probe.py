@@ -62,9 +62,10 @@ def rooted(features: NDArray[np.float32]) -> NDArray[np.float32]:
     Args:
         features: float32 (n, f), at least 0.
     """
-    roots = np.sqrt(features + np.float32(ROOT_SHIFT))
-    result: NDArray[np.float32] = roots / np.linalg.norm(roots, axis=1, keepdims=True)
-    return result
+    roots: NDArray[np.float32] = features + np.float32(ROOT_SHIFT)
+    np.sqrt(roots, out=roots)  # in place: of many photos, each copy would be large
+    roots /= np.sqrt(np.einsum("ij,ij->i", roots, roots))[:, None]
+    return roots
 
 
 def fit(

@@ -122,7 +122,11 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], path: Path) -> P
     figure = new_figure(max(side, 5.2), side + 0.9)
     axes = figure.add_subplot()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(_two_hues(share), interpolation="nearest")
+    # Not imshow, which takes 50 MB for it; see the peak of a training in docs/performance.md.
+    edges = np.arange(k + 1) - 0.5
+    axes.pcolormesh(edges, edges, _two_hues(share))
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
     ticks = range(k)
     axes.set_xticks(ticks, labels=names, fontsize=font, parse_math=False)
     axes.set_yticks(ticks, labels=names, fontsize=font, parse_math=False)
