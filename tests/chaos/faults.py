@@ -6,6 +6,7 @@ import builtins
 import errno
 import io
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,18 +22,21 @@ class Disk:
 
     Attributes:
         done: the operations so far: "write", "fsync" or "rename".
+        places: where in Leafgraft's code each was asked for: the innermost two functions.
         struck: what went wrong, and with which file; "" if nothing has.
     """
 
     def __init__(self, place: Path, strike: int = 0, kind: str = "") -> None:
         """Watch a folder; the ``strike``-th operation, counted from 1, goes wrong in the way of ``kind``."""
         self.done: list[str] = []
+        self.places: list[str] = []
         self.struck = ""
         self._place, self._strike, self._kind = str(place), strike, kind
 
     def wrong(self, operation: str, path: object) -> bool:
         """Count an operation, and say whether it has to go wrong."""
         self.done.append(operation)
+        self.places.append(f"{operation} in {_asked_by()}")
         if len(self.done) != self._strike:
             return False
         self.struck = f"{operation} {path}"
@@ -87,3 +91,15 @@ class Disk:
             mock.patch.object(os, "replace", moving("replace")),
         ):
             yield
+
+
+def _asked_by() -> str:
+    """The innermost two functions of Leafgraft that are being called."""
+    found: list[str] = []
+    frame = sys._getframe(1)
+    while frame and len(found) < 2:
+        code = frame.f_code
+        if f"{os.sep}leafgraft{os.sep}" in code.co_filename:
+            found.append(f"{Path(code.co_filename).stem}.{code.co_name}")
+        frame = frame.f_back  # type: ignore[assignment]
+    return " in ".join(found)

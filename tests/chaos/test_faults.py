@@ -88,9 +88,15 @@ def test_every_operation_may_go_wrong(
     assert said.status == 0, said.err
     expected = whole.result()
     faults = [(at, kind) for at, done in enumerate(disk.done, start=1) for kind in KINDS[done]]
-    order = np.random.default_rng().permutation(len(faults)).tolist()  # so that a part of them is a fair sample
-    ends, begun = Counter[str](), time.perf_counter()
-    for number, (at, kind) in enumerate(faults[i] for i in order[: amount(2, len(faults))]):
+    np.random.default_rng().shuffle(faults)  # so that a part of them is a fair sample,
+    met, turns = Counter[tuple[str, str]](), {}
+    for at, kind in faults:
+        met[disk.places[at - 1], kind] += 1
+        turns[at, kind] = met[disk.places[at - 1], kind]
+    faults.sort(key=lambda fault: turns[fault])  # which begins with one fault of each kind at each place in the code
+    ends, begun, places = Counter[str](), time.perf_counter(), set()
+    for number, (at, kind) in enumerate(faults[: amount(2, len(faults))]):
+        places.add((disk.places[at - 1], kind))
         small = run(number)
         struck = Disk(small.place, at, kind)
         with struck.mounted():
@@ -107,4 +113,5 @@ def test_every_operation_may_go_wrong(
         small.assert_tidy()
         shutil.rmtree(small.place)
         found = {"operations": dict(Counter(disk.done)), "faults": len(faults), "tried": number + 1}
+        found |= {"kinds at places": len(met), "of them tried": len(places)}
         figures(found | {"ends": dict(ends), "seconds": time.perf_counter() - begun})
