@@ -48,3 +48,11 @@ def test_a_clock_counts_what_an_earlier_process_has_spent() -> None:
     assert 5.0 <= clock.seconds["scan"] < 5.5
     assert clock.seconds["audit"] == 2.0
     assert 60.0 <= clock.total() < 61.0
+
+
+@pytest.mark.parametrize(("said", "share"), [("1", 1), ("1,2", 1), ("9999", None), ("", None), ("many", None)])
+def test_a_share_of_the_processors_is_kept_to(monkeypatch: pytest.MonkeyPatch, said: str, share: int | None) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    every = machine.cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert machine.cores() == (share or every)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from leafgraft.hush import hushed
 
 if "keras" in sys.modules and sys.modules["keras"].config.backend() != "tensorflow":
     raise RuntimeError(
@@ -21,22 +21,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-
-@contextmanager
-def _without_greetings() -> Iterator[None]:
-    """Hide what TensorFlow's C++ prints while it loads; no setting of its own does. Exceptions still pass."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - the descriptor is what matters
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-with _without_greetings():
+with hushed():
     import keras
     import tensorflow as tf
 

@@ -42,15 +42,7 @@ class Ledger:
             UserError: the ending is another; there is an earlier run and ``resume`` is false, or it was about something
                 else.
         """
-        if path.suffix.lower() not in FORMATS:
-            raise UserError(f"The file must end in {', '.join(FORMATS)}. Received: {path}.")
-        if path.is_dir():
-            raise UserError(f"{path} is a folder; name a file in it.")
-        if path.suffix.lower() == ".parquet":
-            try:
-                import pyarrow  # noqa: F401
-            except ImportError:
-                raise UserError("Parquet needs pyarrow: pip install 'leafgraft[parquet]', or write .csv.") from None
+        require_format(path)
         self._path, self._partial, self._about = path, path.with_name(f"{path.name}.partial"), about
         self.done = 0
         if self._partial.exists() and not resume:
@@ -116,47 +108,77 @@ class Ledger:
 
     def finish(self) -> None:
         """Write the file, and remove what it was made from."""
-        with whole(self._path) as temporary:
-            match self._path.suffix.lower():
-                case ".jsonl":
-                    with temporary.open("w", encoding="utf-8") as file:
-                        file.writelines(json.dumps(row) + "\n" for row in self.rows())
-                case ".csv":
-                    self._write_csv(temporary)
-                case _:
-                    self._write_parquet(temporary)
+        write(self._path, self.rows(), self._about["top"])
         self._partial.unlink()
 
-    def _columns(self) -> dict[str, type]:
-        named = [f"{what}_{place}" for place in range(1, self._about["top"] + 1) for what in ("species", "probability")]
-        return {
-            "path": str, "unknown": bool, "strangeness": float,
-            **{name: str if name.startswith("species") else float for name in named}, "problem": str,
-        }  # fmt: skip
 
-    def _flat(self) -> Iterator[dict[str, Any]]:
-        """Each row as cells."""
-        for row in self.rows():
-            cells = {name: row.get(name) for name in ("path", "unknown", "strangeness", "problem")}
-            for place, one in enumerate(row.get("predictions", ()), start=1):
-                cells[f"species_{place}"], cells[f"probability_{place}"] = one["species"], one["probability"]
-            yield cells
+def require_format(path: Path) -> None:
+    """Refuse what `write` cannot write.
 
-    def _write_csv(self, path: Path) -> None:
-        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.DictWriter(file, list(self._columns()))
-            writer.writeheader()
-            writer.writerows({name: guarded(value) for name, value in cells.items()} for cells in self._flat())
+    Raises:
+        UserError: the ending is another, pyarrow is missing, or there is a folder.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"The file must end in {', '.join(FORMATS)}. Received: {path}.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it.")
+    if path.suffix.lower() == ".parquet":
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise UserError("Parquet needs pyarrow: pip install 'leafgraft[parquet]', or write .csv.") from None
 
-    def _write_parquet(self, path: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        types = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
-        schema = pa.schema([(name, types[kind]) for name, kind in self._columns().items()])
-        rows = self._flat()
-        with pq.ParquetWriter(path, schema) as writer:
-            while group := list(itertools.islice(rows, _GROUP)):
-                for cells in group:  # parts of names that are no Unicode become question marks
-                    cells["path"] = cells["path"].encode("utf-8", "replace").decode("utf-8")
-                writer.write_table(pa.Table.from_pylist(group, schema))
+def write(path: Path, rows: Iterable[Row], top: int) -> None:
+    """Write a file of answers.
+
+    Args:
+        path: its ending says how: .csv, .jsonl or .parquet.
+        rows: the answers; only some of them are in memory at once.
+        top: how many species are named in each.
+    """
+    with whole(path) as temporary:
+        match path.suffix.lower():
+            case ".jsonl":
+                with temporary.open("w", encoding="utf-8") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in rows)
+            case ".csv":
+                # File names that are not UTF-8 are surrogates; see `leafgraft.files.write_csv`.
+                with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                    writer = csv.DictWriter(file, list(_columns(top)))
+                    writer.writeheader()
+                    writer.writerows({name: guarded(value) for name, value in _cells(row).items()} for row in rows)
+            case _:
+                import pyarrow.parquet as pq
+
+                rows = iter(rows)
+                with pq.ParquetWriter(temporary, table((), top).schema) as writer:
+                    while group := list(itertools.islice(rows, _GROUP)):
+                        writer.write_table(table(group, top))
+
+
+def table(rows: Iterable[Row], top: int) -> Any:
+    """Answers as a ``pyarrow.Table``, a species and its probability to a column."""
+    import pyarrow as pa
+
+    types = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
+    schema = pa.schema([(name, types[kind]) for name, kind in _columns(top).items()])
+    cells = [_cells(row) for row in rows]
+    for one in cells:  # parts of names that are no Unicode become question marks
+        one["path"] = one["path"].encode("utf-8", "replace").decode("utf-8")
+    return pa.Table.from_pylist(cells, schema)
+
+
+def _columns(top: int) -> dict[str, type]:
+    named = [f"{what}_{place}" for place in range(1, top + 1) for what in ("species", "probability")]
+    return {
+        "path": str, "unknown": bool, "strangeness": float,
+        **{name: str if name.startswith("species") else float for name in named}, "problem": str,
+    }  # fmt: skip
+
+
+def _cells(row: Row) -> dict[str, Any]:
+    cells = {name: row.get(name) for name in ("path", "unknown", "strangeness", "problem")}
+    for place, one in enumerate(row.get("predictions", ()), start=1):
+        cells[f"species_{place}"], cells[f"probability_{place}"] = one["species"], one["probability"]
+    return cells

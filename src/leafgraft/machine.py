@@ -16,10 +16,24 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """Processors that this process may use, which can be fewer than the machine has."""
+    """Processors that this process may use, which can be fewer than the machine has.
+
+    The environment variable OMP_NUM_THREADS counts, by which Ray and batch systems tell a process its share
+    (https://www.openmp.org/spec-html/5.0/openmpse50.html).
+    """
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = _of_container("cpu.max").partition(" ")
-    return max(1, min(found, round(int(quota) / int(period)))) if quota.isdecimal() else found
+    if quota.isdecimal():
+        found = min(found, round(int(quota) / int(period)))
+    if share := allotted():
+        found = min(found, share)
+    return max(1, found)
+
+
+def allotted() -> int:
+    """What OMP_NUM_THREADS says; 0 where it says nothing."""
+    share = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(share) if share.isdecimal() else 0
 
 
 def free_bytes() -> int:

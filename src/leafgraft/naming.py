@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from leafgraft.bundle import Answers, Bundle, stacked
 from leafgraft.photos import UnreadablePhoto, load_canvas
 from leafgraft.photos.ahead import in_order
+
+Item = TypeVar("Item")
 
 Row = dict[str, Any]
 """What is said of a photo: ``path``, and ``unknown``, ``strangeness``, ``predictions`` (species and probability,
@@ -23,13 +25,26 @@ _PARTS = 16
 """Parts of `Bundle.raw` that are judged together: NumPy's threads get into the way of the engine's each time."""
 
 
-def named(bundle: Bundle, photos: Iterable[Path], top: int) -> Iterator[Row]:
+def _read(path: Path) -> tuple[str, NDArray[np.uint8] | str]:
+    try:
+        return str(path), load_canvas(path)
+    except UnreadablePhoto as problem:
+        return str(path), str(problem)
+
+
+def named(
+    bundle: Bundle,
+    photos: Iterable[Item],
+    top: int,
+    read: Callable[[Item], tuple[str, NDArray[np.uint8] | str]] = _read,  # type: ignore[assignment]
+) -> Iterator[Row]:
     """Name the plants on photos.
 
     Args:
         bundle: the classifier.
-        photos: paths; they are taken only a little ahead of the reader.
+        photos: by default paths; they are taken only a little ahead of the reader.
         top: how many species to name.
+        read: gives the name of a photo, and its canvas or why it cannot be read; called in threads.
 
     Yields:
         A row a photo, in order.
@@ -37,8 +52,8 @@ def named(bundle: Bundle, photos: Iterable[Path], top: int) -> Iterator[Row]:
     waiting: collections.deque[Row] = collections.deque()
 
     def readable() -> Iterator[NDArray[np.uint8]]:
-        for path, canvas in in_order(_read, photos):
-            waiting.append({"path": str(path)})
+        for path, canvas in in_order(read, photos):
+            waiting.append({"path": path})
             if isinstance(canvas, str):
                 waiting[-1]["problem"] = canvas
             else:
@@ -53,13 +68,6 @@ def named(bundle: Bundle, photos: Iterable[Path], top: int) -> Iterator[Row]:
                 yield waiting.popleft()
             yield waiting.popleft() | _said(bundle, answers, position, top)
     yield from waiting
-
-
-def _read(path: Path) -> tuple[Path, NDArray[np.uint8] | str]:
-    try:
-        return path, load_canvas(path)
-    except UnreadablePhoto as problem:
-        return path, str(problem)
 
 
 def _said(bundle: Bundle, answers: Answers, position: int, top: int) -> Row:

@@ -59,7 +59,7 @@ def test_nothing_grows(
     amount: Callable[[int, int], int],
     figures: Callable[[dict[str, Any]], None],
 ) -> None:
-    photos = sorted(garden.rglob("*.jpg"))
+    photos = sorted(garden.rglob("*.jpg"))[: amount(12, 80)]
     seen: dict[str, list[dict[str, int]]] = {"predicts": [], "serves": []}
     end = time.monotonic() + 60 * amount(0, 1) * MINUTES
     with serving(trained_run, tmp_path) as (service, address):

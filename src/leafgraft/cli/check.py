@@ -11,7 +11,7 @@ import typer
 
 from leafgraft import imagenet
 from leafgraft.audit.examine import Audit, examine
-from leafgraft.cli.screen import Debug, FollowLinks, Json, Weights, bars, result, say
+from leafgraft.cli.screen import Cluster, Debug, FollowLinks, Json, Weights, bars, result, say
 from leafgraft.cli.train import BankGb, GroupBy, Precision, Source
 from leafgraft.engine.backbone import pooled
 from leafgraft.engine.prefix import choose
@@ -40,6 +40,7 @@ def check(
     precision: Precision = "auto",
     bank_gb: BankGb = None,
     weights: Weights = None,
+    cluster: Cluster = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -68,11 +69,24 @@ def check(
         raise UserError(f"The page must end in .html. Received: {html}.")
     with bars() as progress:
         told = partial(progress, "Reading the photos")
-        found = scan(photos, fewest=1, group_by=group_by, follow_links=follow_links, progress=told)
-        usable = [photo for photo in found if not photo.problem]
-        file = imagenet.fetch(weights, progress=progress)
-        data = Dataset.of_photos(usable, sorted({photo.label for photo in usable}))
-        features = pooled(file, data, Means(imagenet.cache_dir() / "bank", precision, bank_gb, progress))
+        scanning = partial(scan, photos, fewest=1, group_by=group_by, follow_links=follow_links)
+        bank = imagenet.cache_dir() / "bank"
+        if cluster is None:
+            found = scanning(progress=told)
+            usable = [photo for photo in found if not photo.problem]
+            file = imagenet.fetch(weights, progress=progress)
+            data = Dataset.of_photos(usable, sorted({photo.label for photo in usable}))
+            features = pooled(file, data, Means(bank, precision, bank_gb, progress))
+        else:
+            from leafgraft.cluster import jobs
+
+            file = imagenet.fetch(weights, progress=progress)
+            with jobs.parts_of("leafgraft-check.parquet") as folder:
+                look = partial(
+                    jobs.features, weights=file, root=bank, precision=precision, folder=folder, cluster=cluster,
+                    progress=progress,
+                )  # fmt: skip
+                found, features = jobs.scanned(scanning, look)
         audit = examine(found, features, progress=progress)
     if fix is not None:
         cleaned = audit.cleaned()

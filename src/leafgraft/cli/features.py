@@ -4,35 +4,43 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 
-from leafgraft import imagenet
-from leafgraft.cli.screen import Debug, FollowLinks, Json, Weights, bars, result, say
-from leafgraft.cli.train import BankGb, Precision, Source
+from leafgraft import embeddings, imagenet
+from leafgraft.cli.screen import Cluster, Debug, FollowLinks, Json, Weights, bars, result, say
+from leafgraft.cli.train import BankGb, Precision
 from leafgraft.engine.backbone import pooled
 from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Means
 from leafgraft.errors import UserError
-from leafgraft.files import whole
-from leafgraft.photos import scan
+from leafgraft.photos import scan, unread
 from leafgraft.photos.dataset import Dataset
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def features(
-    photos: Source,
+    photos: Annotated[
+        str,
+        typer.Argument(
+            metavar="PHOTOS",
+            help="A folder per species, or a CSV with path,label; with --cluster also Parquet, WebDataset and s3://...",
+        ),
+    ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="A file to write, ending in .npz or .parquet.")
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="A file to write, ending in .npz or .parquet; with --cluster also a folder, for Parquet files.",
+        ),
     ],
     precision: Precision = "auto",
     bank_gb: BankGb = None,
     follow_links: FollowLinks = False,
     weights: Weights = None,
+    cluster: Cluster = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -47,47 +55,51 @@ def features(
       leafgraft features photos -o features.npz
 
       leafgraft features photos -o features.parquet --precision int8
+
+      leafgraft features s3://herbarium/scans -o s3://herbarium/features --cluster auto
     """
-    if output.suffix not in (".npz", ".parquet"):
-        raise UserError(f"The file must end in .npz or .parquet. Received: {output}.")
-    if output.suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise UserError("Parquet needs pyarrow: pip install 'leafgraft[parquet]', or write .npz.") from None
     choose(precision)
+    if cluster is not None:
+        _on_cluster(photos, output, precision, follow_links, weights, json, cluster)
+        return
+    embeddings.require_format(Path(output))
     with bars() as progress:
         told = partial(progress, "Reading the photos")
-        found = scan(photos, fewest=1, follow_links=follow_links, progress=told)
+        found = scan(Path(photos), fewest=1, follow_links=follow_links, progress=told)
         usable = [photo for photo in found if not photo.problem]
         for photo in found:
             if photo.problem:
                 say(f"left out: {photo.path}: {photo.problem}")
-        if not usable:
-            raise UserError(f"No photo in {photos} can be read.")
         file = imagenet.fetch(weights, progress=progress)
-        choice = choose(precision)
-        say(choice.sentence)
+        say(choose(precision).sentence)
         data = Dataset.of_photos(usable, sorted({photo.label for photo in usable}))
         rows = pooled(file, data, Means(imagenet.cache_dir() / "bank", precision, bank_gb, progress))
     paths = [photo.path.absolute().as_posix() for photo in usable]
-    _write(output, paths, [photo.label for photo in usable], rows)
-    text = f"{output}: {len(paths):,} photos, 2,048 features each, computed in {choice.name}"
-    left_out = len(found) - len(usable)
-    result(text, {"file": str(output), "photos": len(paths), "left_out": left_out, "engine": choice.name}, json)
+    embeddings.write(Path(output), [(paths, [photo.label for photo in usable], rows)])
+    _say_what(output, len(usable), len(found) - len(usable), precision, json)
 
 
-def _write(path: Path, paths: list[str], labels: list[str], rows: NDArray[np.float32]) -> None:
-    with whole(path) as temporary:
-        if path.suffix == ".npz":
-            np.savez(temporary, path=np.array(paths), label=np.array(labels), features=rows)
-            return
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+def _on_cluster(
+    photos: str, output: str, precision: str, follow_links: bool, weights: Path | None, json: bool, cluster: str
+) -> None:
+    from leafgraft.cluster import jobs
 
-        columns: dict[str, Any] = {
-            "path": paths,
-            "label": labels,
-            "features": pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1]),
-        }
-        pq.write_table(pa.table(columns), temporary)
+    file = jobs.file_of(output)
+    if file is not None:
+        embeddings.require_format(file)
+    source = jobs.source_of(photos, lambda path: unread(path.absolute(), follow_links=follow_links))
+    with bars() as progress, jobs.parts_of(output) as folder:
+        weights = imagenet.fetch(weights, progress=progress)
+        say(choose(precision).sentence)
+        done = jobs.features(source, weights, imagenet.cache_dir() / "bank", precision, folder, cluster, progress)
+        if done.photos == done.problems:
+            raise UserError(f"No photo in {photos} can be read.")
+        if file is not None:
+            embeddings.write(file, map(jobs.embedded, done.tables()))
+    _say_what(output, done.photos - done.problems, done.problems, precision, json)
+
+
+def _say_what(output: str, photos: int, left_out: int, precision: str, json: bool) -> None:
+    engine = choose(precision).name
+    text = f"{output}: {photos:,} photos, 2,048 features each, computed in {engine}"
+    result(text, {"file": output, "photos": photos, "left_out": left_out, "engine": engine}, json)

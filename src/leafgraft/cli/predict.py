@@ -11,10 +11,10 @@ import typer
 
 from leafgraft.bundle import Bundle
 from leafgraft.cli.evaluate import Model
-from leafgraft.cli.screen import Debug, Json, Top, bars, result, visible
+from leafgraft.cli.screen import Cluster, Debug, Json, Top, bars, result, visible
 from leafgraft.errors import UserError
 from leafgraft.files import sha256
-from leafgraft.ledger import Ledger
+from leafgraft.ledger import Ledger, require_format, write
 from leafgraft.listing import STREAM, listed
 from leafgraft.naming import Row, named
 
@@ -30,13 +30,19 @@ def predict(
     ],
     top: Top = 5,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write the answers to a .csv, .jsonl or .parquet file."),
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write the answers to a .csv, .jsonl or .parquet file; with --cluster also to a folder, in Parquet.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run with -o stopped.")] = False,
     engine: Annotated[
         str, typer.Option("--engine", help='"fp32" as measured; "auto" or "bf16" about twice as fast where possible.')
     ] = "fp32",
+    cluster: Cluster = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -54,7 +60,12 @@ def predict(
       leafgraft predict run photos -o answers.csv
 
       find . -name '*.jpg' | leafgraft predict run - -o answers.parquet --resume
+
+      leafgraft predict run s3://herbarium/scans -o s3://herbarium/answers --cluster auto
     """
+    if cluster is not None:
+        _on_cluster(model, photos, top, output, engine, cluster, json)
+        return
     if resume and output is None:
         raise UserError("--resume goes on with a file of answers; name it with -o.")
     alone = len(photos) == 1 and photos[0] != STREAM and Path(photos[0]).is_file()
@@ -63,12 +74,11 @@ def predict(
     with bars() as progress:
         if output is not None:
             about = {"model": sha256(bundle.folder / "manifest.json"), "top": top, "engine": engine}
-            ledger = Ledger(output, about, resume=resume)
+            ledger = Ledger(Path(output), about, resume=resume)
             new = ledger.extend(named(bundle, ledger.remaining(paths), top))
             problems = sum("problem" in row for row in progress.track("Naming the plants", new, 0))
             ledger.finish()
-            text = f"{output}: {ledger.done:,} photos" + (f", {problems:,} of them unreadable" if problems else "")
-            result(text, {"file": str(output), "photos": ledger.done, "problems": problems}, json)
+            _say_what(output, ledger.done, problems, json)
             return
         rows = _some_read(progress.track("Naming the plants", named(bundle, paths, top), 0), photos[0])
         if json:
@@ -76,6 +86,31 @@ def predict(
             return
         for row in rows:
             print(visible(_line(row)))
+
+
+def _on_cluster(
+    model: Path, photos: list[str], top: int, output: str | None, engine: str, cluster: str, as_json: bool
+) -> None:
+    from leafgraft.cluster import jobs
+
+    if output is None:
+        raise UserError("On a cluster the answers go to a file or a folder; name it with -o.")
+    file = jobs.file_of(output)
+    if file is not None:
+        require_format(file)
+    source: jobs.Source = photos[0] if len(photos) == 1 and jobs.is_address(photos[0]) else ""
+    if not source:
+        source = jobs.listed(listed(photos, sys.stdin))
+    with bars() as progress, jobs.parts_of(output) as folder:
+        done = jobs.names(source, model, engine, top, file is None, folder, cluster, progress)
+        if file is not None:
+            write(file, jobs.answers(done), top)
+    _say_what(output, done.photos, done.problems, as_json)
+
+
+def _say_what(output: str, photos: int, problems: int, as_json: bool) -> None:
+    text = f"{output}: {photos:,} photos" + (f", {problems:,} of them unreadable" if problems else "")
+    result(text, {"file": output, "photos": photos, "problems": problems}, as_json)
 
 
 def _some_read(rows: Iterable[Row], listed: str) -> Iterator[Row]:

@@ -31,6 +31,15 @@ Weights = Annotated[
 ]
 Top = Annotated[int, typer.Option("--top", help="How many species to name.", min=1)]
 
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help='Work on a Ray cluster: "auto" for the one of this machine, HOST:PORT, or "local" for a new one.',
+    ),
+]
+
 Item = TypeVar("Item")
 
 _err = Console(stderr=True, highlight=False, emoji=False)  # a file may be called ":rose:.jpg"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft.errors import UserError
-from leafgraft.machine import versions
+from leafgraft.machine import allotted, cores, versions
 
 Outputs = tuple[NDArray[np.float32], ...]
 
@@ -163,10 +163,12 @@ class OpenVINO:
         model.reshape([batch, *(dimension.get_length() for dimension in list(model.input(0).partial_shape)[1:])])
         for result in model.get_results()[outputs:] if outputs is not None else ():
             model.remove_result(result)
-        settings = {
+        settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY" if lone else "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         }
+        if allotted():  # else it takes one a physical core
+            settings["INFERENCE_NUM_THREADS"] = cores()
         self._batch = batch
         self._compiled = core.compile_model(model, "CPU", settings)
         self._parallel = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from leafgraft.photos.augment import Augmentation, random_view
 from leafgraft.photos.decode import CANVAS_SHORT, SIDE, UnreadablePhoto, canvas, centre, load_canvas, open_photo
-from leafgraft.photos.folder import scan
+from leafgraft.photos.folder import scan, unread
 from leafgraft.photos.manifest import read_manifest, write_manifest
 from leafgraft.photos.photo import Photo
 
@@ -29,5 +29,6 @@ __all__ = [
     "random_view",
     "read_manifest",
     "scan",
+    "unread",
     "write_manifest",
 ]

@@ -13,21 +13,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Map a function over items, as many at a time as there are processors.
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None) -> Iterator[Result]:
+    """Map a function over items, several at a time.
 
     Items are taken, and results kept, only a few ahead of the reader, so that any number of them fits in memory.
 
     Args:
         work: is called in threads; what it raises is raised where its result would come.
         items: taken in the reader's thread.
+        threads: how many at a time; by default one for each processor.
     """
-    with ThreadPoolExecutor(cores(), thread_name_prefix="decode") as pool:
+    threads = threads or cores()
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         ahead: collections.deque[Future[Result]] = collections.deque()
         try:
             for item in items:
                 ahead.append(pool.submit(work, item))
-                if len(ahead) > 4 * cores():
+                if len(ahead) > 4 * threads:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()

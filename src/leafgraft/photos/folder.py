@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,7 @@ def scan(
     follow_links: bool = False,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    examine: Callable[[list[Photo]], Iterable[Photo]] | None = None,
 ) -> list[Photo]:
     """List every photo of a data set and what is wrong with it.
 
@@ -60,6 +61,7 @@ def scan(
             listed once, so that links may lead round in circles.
         threads: how many files are decoded at once; by default one for each processor.
         progress: called with (files done, files in all) from the calling thread.
+        examine: reads photos in place of these threads, and gives them back in their order with what was found.
 
     Returns:
         Photos sorted by path; those from a CSV in its order.
@@ -68,17 +70,7 @@ def scan(
         UserError: no such folder or CSV; nothing in it; fewer species with a usable photo than ``fewest``; an unknown
             name in ``classes``; ``group_by`` is neither a column nor an expression that matches.
     """
-    if source.is_dir():
-        try:
-            photos = sorted(
-                _walk(source, _Links(source.resolve(), follow_links)), key=lambda photo: photo.path.as_posix()
-            )
-        except OSError as error:
-            raise UserError(f"{error.filename} cannot be opened ({error.strerror}): see to its permissions.") from error
-    elif source.is_file():
-        photos = _listed_once(read_manifest(source, group_by=group_by))
-    else:
-        raise UserError(f"There is no folder or CSV {source}: give a folder with one subfolder of photos per species.")
+    photos = list(unread(source, group_by=group_by, follow_links=follow_links))
     if not photos:
         raise UserError(f"{source} is empty: it needs one subfolder of photos per species.")
     if group_by is not None and not (source.is_file() and group_by.strip().lower() in columns(source)):
@@ -86,9 +78,27 @@ def scan(
     if classes is not None:
         photos = _only(photos, [normalize("NFC", name) for name in classes], source)
     photos = [photo if CONTROL.isdisjoint(photo.label) else _unnameable(photo) for photo in photos]
-    photos = _without_contradictions(list(_examined(photos, threads or os.cpu_count() or 1, progress)), source)
+    read = _examined(photos, threads or os.cpu_count() or 1, progress) if examine is None else examine(photos)
+    photos = _without_contradictions(list(read), source)
     _require_species(photos, source, fewest)
     return photos
+
+
+def unread(source: Path, *, group_by: str | None = None, follow_links: bool = False) -> Iterator[Photo]:
+    """List photos one by one without reading them; see `scan`.
+
+    Raises:
+        UserError: no such folder or CSV, or it cannot be opened.
+    """
+    if source.is_dir():
+        try:
+            yield from _walk(source, _Links(source.resolve(), follow_links))
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be opened ({error.strerror}): see to its permissions.") from error
+    elif source.is_file():
+        yield from _listed_once(read_manifest(source, group_by=group_by))
+    else:
+        raise UserError(f"There is no folder or CSV {source}: give a folder with one subfolder of photos per species.")
 
 
 class _Links:
@@ -169,9 +179,11 @@ def _files(folder: Path, label: str, side: str, links: _Links) -> Iterator[Photo
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(
+    """What is in a folder, in the order of the paths of all that is below it."""
+    entries = [
         entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name.lower() not in _JUNK
-    )
+    ]
+    return sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir())
 
 
 def _grouped(photos: list[Photo], source: Path, pattern: str) -> list[Photo]:

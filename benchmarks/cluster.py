@@ -1,0 +1,270 @@
+"""Two Ray nodes of one processor each against one process on the same two; a node that dies; a million photos.
+
+python -m benchmarks.cluster RUN [features names store death million] [--photos 5000]
+
+RUN is the folder of a finished run, whose classifier answers. The photos are drawn. What is found stands in
+docs/scale.md. Nothing else may run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.common import leafgraft
+from leafgraft.cluster.parts import Done, done
+from leafgraft.cluster.session import connected, prepared
+from leafgraft.cluster.sources import Found, Ref, parts
+
+PLACE = Path("build/benchmarks")
+SECONDS_A_PHOTO = 0.02
+"""What a photo takes a core: 1 / 50 s, about the measured rate of bf16 on this machine. The million sleeps for it."""
+
+
+@contextmanager
+def two_nodes(processors: int = 1) -> Iterator[Any]:
+    """A cluster of two nodes, which believe to have so many processors each."""
+    prepared()
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": processors, "include_dashboard": False})
+    cluster.add_node(num_cpus=processors)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def measure_features(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
+    """Features of JPEG files, by one process and by two nodes, with nothing in a bank."""
+
+    def command(output: Path, *more: object) -> float:
+        with tempfile.TemporaryDirectory(dir=PLACE) as cache:
+            return leafgraft("features", photos, "-o", output, *more, cache=_with_weights(Path(cache)))[0]
+
+    one, two = _both(command, folder / "one.npz", folder / "two.npz")
+    with np.load(folder / "one.npz") as a, np.load(folder / "two.npz") as b:
+        same = bool((a["path"] == b["path"]).all() and (a["label"] == b["label"]).all())
+        gap = float(np.abs(a["features"] - b["features"]).max())
+    return {"one": one, "two": two, "same rows": same, "largest difference": gap}
+
+
+def measure_names(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
+    """Answers of a classifier."""
+
+    def command(output: Path, *more: object) -> float:
+        return leafgraft("predict", run, photos, "-o", output, "--engine", "auto", *more)[0]
+
+    one, two = _both(command, folder / "one.jsonl", folder / "two.jsonl")
+    pairs = list(zip(*((folder / name).read_text().splitlines() for name in ("one.jsonl", "two.jsonl")), strict=True))
+    rows = [(json.loads(a), json.loads(b)) for a, b in pairs]
+    gaps = [
+        abs(x["probability"] - y["probability"])
+        for a, b in rows
+        for x, y in zip(a.get("predictions", ()), b.get("predictions", ()), strict=True)
+    ]
+    same = all(a["path"] == b["path"] for a, b in rows)
+    return {"one": one, "two": two, "same rows": same, "largest difference": max(gaps)}
+
+
+def measure_store(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
+    """Features of photos in a store of objects on loopback, back into it."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+    from pyarrow import fs
+
+    os.environ |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="herbarium")
+    query = f"?scheme=http&endpoint_override={host}:{port}"
+    store, _ = fs.FileSystem.from_uri(f"s3://herbarium/x{query}")
+    fs.copy_files(str(photos), "herbarium/photos", fs.LocalFileSystem(), store)
+    try:
+        with two_nodes() as cluster:
+            address = f"s3://herbarium/photos{query}"
+            seconds, _ = leafgraft("features", address, "-o", folder / "store.npz", "--cluster", cluster.address)
+    finally:
+        server.stop()
+    with np.load(folder / "one.npz") as a, np.load(folder / "store.npz") as b:
+        gap = float(np.abs(a["features"] - b["features"]).max())
+    return {"seconds": seconds, "largest difference": gap}
+
+
+def measure_death(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
+    """Features while one of the two nodes dies in the middle."""
+    output = folder / "death.npz"
+    with two_nodes() as cluster, tempfile.TemporaryDirectory(dir=PLACE) as cache:
+        node = cluster.list_all_nodes()[-1]
+
+        def kill() -> None:
+            parts = output.with_name(f"{output.name}.parts")
+            while len(list(parts.glob("*.parquet"))) < 20:
+                time.sleep(0.1)
+            cluster.remove_node(node, allow_graceful=False)
+
+        killer = Thread(target=kill)
+        killer.start()
+        options = ("-o", output, "--cluster", cluster.address)
+        seconds, _ = leafgraft("features", photos, *options, cache=_with_weights(Path(cache)))
+        killer.join()
+    with np.load(folder / "one.npz") as a, np.load(output) as b:
+        same = bool((a["path"] == b["path"]).all())
+        gap = float(np.abs(a["features"] - b["features"]).max())
+    return {"seconds": seconds, "same rows": same, "largest difference": gap}
+
+
+@dataclass
+class Sleeping:
+    """Takes as long as the network would, and writes as many numbers."""
+
+    log: str
+
+    def __call__(self, photos: Iterable[Ref]) -> Any:
+        """Sleep; see `leafgraft.cluster.work.Work`."""
+        import pyarrow as pa
+
+        paths = [photo.path for photo in photos]
+        time.sleep(SECONDS_A_PHOTO * len(paths))
+        with Path(self.log).open("a") as file:
+            file.write(f"{len(paths)}\n")
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(2048 * len(paths), np.float16)), 2048)
+        return pa.table({"path": paths, "problem": [""] * len(paths), "features": rows})
+
+
+def million(folder: Path, address: str, workers: int) -> Done:
+    """A million photos that are listed, not read; run in a process of its own, which may be killed."""
+    listing = (Found(f"photos/{number % 5000:05d}-{number // 5000:03d}.jpg", "rose", "") for number in range(10**6))
+    with connected(address):
+        return done(parts(listing), "/", Sleeping, (str(folder / "log"),), "", str(folder / "parts"), workers)
+
+
+def measure_million(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
+    """Memory over a million rows, and what a restart after a kill at 60 % does again.
+
+    Sleeping takes no processor, so twenty workers sleep at a time.
+    """
+    memory: list[tuple[float, float]] = []
+    with two_nodes(processors=5) as cluster:
+        command = [sys.executable, "-m", "benchmarks.cluster", str(folder), "--million", cluster.address]
+
+        def rows_done() -> int:
+            log = folder / "log"
+            return sum(map(int, log.read_text().split())) if log.exists() else 0
+
+        start = time.perf_counter()
+        first = subprocess.Popen(command)
+        with _watched(first.pid, memory):
+            while rows_done() < 600_000 and first.poll() is None:
+                time.sleep(1)
+            first.kill()
+            first.wait()
+        time.sleep(10)  # until the cluster has let go of the workers of a driver that is gone
+        again = subprocess.Popen(command)
+        with _watched(again.pid, memory):
+            again.wait()
+        seconds = time.perf_counter() - start
+    tenth = max(1, len(memory) // 10)
+    return {
+        "status": again.returncode,
+        "seconds": seconds,
+        "rows done twice": rows_done() - 10**6,
+        "driver MB, early and late": [round(float(np.median([one[0] for one in some]))) for some in
+                                      (memory[tenth : 2 * tenth], memory[-tenth:])],
+        "workers MB, early and late": [round(float(np.median([one[1] for one in some]))) for some in
+                                       (memory[tenth : 2 * tenth], memory[-tenth:])],
+    }  # fmt: skip
+
+
+@contextmanager
+def _watched(driver: int, memory: list[tuple[float, float]]) -> Iterator[None]:
+    """Note the memory of a driver, and the largest of a worker, every five seconds."""
+    over = Event()
+
+    def watch() -> None:
+        while not over.wait(5):
+            found = [one.info for one in psutil.process_iter(["cmdline", "memory_info"])]
+            workers = [one["memory_info"].rss / 1e6 for one in found if "MapWorker" in " ".join(one["cmdline"] or ())]
+            try:
+                memory.append((psutil.Process(driver).memory_info().rss / 1e6, max(workers, default=0.0)))
+            except psutil.NoSuchProcess:
+                return
+
+    thread = Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _both(command: Callable[..., float], one: Path, two: Path) -> tuple[list[float], list[float]]:
+    """Seconds of whole commands, in turns."""
+    alone, shared = [], []
+    with two_nodes() as cluster:
+        for _ in range(3):
+            alone.append(command(one))
+            shared.append(command(two, "--cluster", cluster.address))
+    return alone, shared
+
+
+def _with_weights(cache: Path) -> Path:
+    """An empty cache but for the weights and the converted network, which both sides find."""
+    from leafgraft import imagenet
+    from leafgraft.engine.backbone import backbone
+
+    weights = imagenet.fetch()
+    for file in weights.parent.glob("resnet50*"):
+        (cache / file.name).hardlink_to(file)
+    made = backbone(weights, weights.parent / "bank").openvino().parent
+    (cache / "bank").mkdir()
+    (cache / "bank" / made.name).symlink_to(made)
+    return cache
+
+
+MEASUREMENTS = {
+    "features": measure_features,
+    "names": measure_names,
+    "store": measure_store,
+    "death": measure_death,
+    "million": measure_million,
+}
+
+
+def main() -> None:
+    """Measure, and print what is found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
+    parser.add_argument("--photos", type=int, default=5000)
+    parser.add_argument("--million", metavar="ADDRESS", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.million:
+        million(arguments.run, arguments.million, 20)
+        return
+    from leafgraft.photos.garden import SPECIES, grow
+
+    photos = grow(PLACE / f"garden-{arguments.photos}", per_species=arguments.photos // len(SPECIES), seed=0)
+    with tempfile.TemporaryDirectory(dir=PLACE) as name:
+        for wanted in arguments.names or MEASUREMENTS:
+            print(wanted, json.dumps(MEASUREMENTS[wanted](photos, arguments.run, Path(name).absolute())), flush=True)
+
+
+if __name__ == "__main__":
+    main()
