@@ -100,6 +100,7 @@ def test_one_history_over_both_stages(walked: PlantClassifierTransferLearning, t
     assert walked.plot_history(tmp_path / "curves.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_it_answers_the_same(
     walked: PlantClassifierTransferLearning, held_out: Pictures, tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_features_are_those_of_the_model_as_it_is(weights: Path, bank: Path, hel
     np.testing.assert_allclose(classifier.features(X), expected, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_one_pass_for_both_stages_changes_nothing_in_the_first(
     weights: Path, bank: Path, photos: Pictures, held_out: Pictures
@@ -357,6 +359,7 @@ class TestKeywords:
         with pytest.raises(UserError, match="class_weight names 'tulip'"):
             ready.train_with_frozen_base(X, y, class_weight={"tulip": 1.0}, verbose=0)
 
+    @pytest.mark.slow
     @pytest.mark.slow
     def test_weight_zero_takes_a_species_out(self, ready: PlantClassifierTransferLearning, photos: Pictures) -> None:
         ready.train_with_frozen_base(

@@ -106,6 +106,7 @@ def test_names_come_from_the_photos_and_each_species_needs_one(found: run.Gather
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_without_time_there_is_still_a_probe(found: run.Gathered, settings: run.Settings) -> None:
     classifier = fitted(found, settings, dataclasses.replace(AUTO, budget=1e-9))
     assert [row["stage"] for row in classifier.history] == ["probe"]
@@ -134,6 +135,7 @@ def test_the_same_seed_gives_the_same_figures_to_the_last_digit(found: run.Gathe
     np.testing.assert_array_equal(first.predict_proba(found.test), second.predict_proba(found.test))
 
 
+@pytest.mark.slow
 def test_without_validation_photos_few_photos_are_not_fine_tuned_on(
     found: run.Gathered, settings: run.Settings
 ) -> None:

@@ -28,6 +28,7 @@ def test_it_writes_a_file_and_says_what_was_measured(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_one_object_for_programs(leafgraft: Callable[..., Said], trained_run: Path, tmp_path: Path) -> None:
     output = tmp_path / "plants.xml"
     said = leafgraft("export", trained_run / "model", "--format", "openvino", "-o", output, "--json")

@@ -113,6 +113,7 @@ def paths_in(found: Done) -> list[str]:
     return [path for table in found.tables() for path in table.column("path").to_pylist()]
 
 
+@pytest.mark.slow
 def test_a_node_dies(nodes: Any, address: str, tmp_path: Path) -> None:
     """The parts of the node that died are done by the one that is left, and nothing is there twice."""
     node = nodes.add_node(num_cpus=1)
