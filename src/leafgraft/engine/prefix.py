@@ -169,6 +169,7 @@ class OpenVINO:
         }
         if allotted():  # else it takes one a physical core
             settings["INFERENCE_NUM_THREADS"] = cores()
+            settings["ENABLE_CPU_PINNING"] = False  # or each of several processes would take the same processor
         self._batch = batch
         self._compiled = core.compile_model(model, "CPU", settings)
         self._parallel = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
