@@ -98,9 +98,8 @@ def _on_cluster(
     file = jobs.file_of(output)
     if file is not None:
         require_format(file)
-    source: jobs.Source = photos[0] if len(photos) == 1 and jobs.is_address(photos[0]) else ""
-    if not source:
-        source = jobs.listed(listed(photos, sys.stdin))
+    whole = len(photos) == 1 and jobs.is_address(photos[0])
+    source: jobs.Source = photos[0] if whole else jobs.listed(listed(photos, sys.stdin))
     with bars() as progress, jobs.parts_of(output) as folder:
         done = jobs.names(source, model, engine, top, file is None, folder, cluster, progress)
         if file is not None:
