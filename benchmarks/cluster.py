@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def two_nodes(processors: int = 1) -> Iterator[Any]:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": processors, "include_dashboard": False})
     cluster.add_node(num_cpus=processors)
+    cluster.wait_for_nodes()
     try:
         yield cluster
     finally:
@@ -85,6 +87,7 @@ def measure_store(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
     from pyarrow import fs
 
     os.environ |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # or it writes a line for each request
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

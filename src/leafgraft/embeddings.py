@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from leafgraft.engine.backbone import FEATURES
 from leafgraft.errors import UserError
-from leafgraft.files import whole
+from leafgraft.files import require_pyarrow, whole
 
 FORMATS = (".npz", ".parquet")
 
@@ -27,10 +27,7 @@ def require_format(path: Path) -> None:
     if path.suffix not in FORMATS:
         raise UserError(f"The file must end in {' or '.join(FORMATS)}. Received: {path}.")
     if path.suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise UserError("Parquet needs pyarrow: pip install 'leafgraft[parquet]', or write .npz.") from None
+        require_pyarrow(".npz")
 
 
 def write(path: Path, parts: Iterable[Embedded]) -> None:

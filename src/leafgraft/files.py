@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from leafgraft.errors import UserError
+
 TEMPORARY = re.compile(r"\.leafgraft-[0-9a-f]{32}(\.\w+)?")
 """The name of what is being written, and of what a process that was killed has left; see `sweep`."""
 
@@ -171,3 +173,18 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 def guarded(value: Any) -> Any:
     """Put a single quote before a text that a spreadsheet would run, or that looks as if it had been treated so."""
     return f"'{value}" if isinstance(value, str) and value.lstrip("'").startswith(FORMULA) else value
+
+
+def require_pyarrow(otherwise: str) -> None:
+    """Refuse to write Parquet where pyarrow is missing.
+
+    Args:
+        otherwise: the ending of a file that can be written without it.
+
+    Raises:
+        UserError: it is missing.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise UserError(f"Parquet needs pyarrow: pip install 'leafgraft[parquet]', or write {otherwise}.") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from leafgraft.errors import UserError
-from leafgraft.files import guarded, whole
+from leafgraft.files import guarded, require_pyarrow, whole
 from leafgraft.naming import Row
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -123,10 +123,7 @@ def require_format(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file in it.")
     if path.suffix.lower() == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise UserError("Parquet needs pyarrow: pip install 'leafgraft[parquet]', or write .csv.") from None
+        require_pyarrow(".csv")
 
 
 def write(path: Path, rows: Iterable[Row], top: int) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-
-from leafgraft.cluster.session import prepared
+from benchmarks.cluster import two_nodes
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +27,13 @@ def keys() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def nodes(keys: None) -> Iterator[Any]:
     """Two nodes of one processor each, begun for the tests of one file and ended after them."""
-    prepared()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from ray.cluster_utils import Cluster
-
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
-    try:
+    with ExitStack() as stack:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cluster = stack.enter_context(two_nodes())
         yield cluster
-    finally:
-        cluster.shutdown()
-        left = [one.name() for one in psutil.Process().children(recursive=True) if "ray" in one.name()]
-        assert not left
+    left = [one.name() for one in psutil.Process().children(recursive=True) if "ray" in one.name()]
+    assert not left
 
 
 @pytest.fixture
