@@ -191,7 +191,7 @@ def test_bfloat16_is_for_the_block_and_leaves_weights_and_softmax_in_float32() -
     model = keras.Model(photo, keras.layers.Dense(2, activation="softmax", name="out")(x))
     pixels = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
     before = np.asarray(model(pixels))
-    with network.computing_in_bfloat16(model, wanted=True):
+    with network.computing_in(model, "mixed_bfloat16"):
         assert model.get_layer("conv").compute_dtype == "bfloat16"
         assert model.get_layer("out").compute_dtype == "float32"
         inside = model(pixels)
@@ -201,5 +201,5 @@ def test_bfloat16_is_for_the_block_and_leaves_weights_and_softmax_in_float32() -
         model.train_on_batch(pixels, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
     assert all(weight.dtype == "float32" for weight in model.weights)
     assert model.get_layer("conv").compute_dtype == "float32"
-    with network.computing_in_bfloat16(model, wanted=False):
+    with network.computing_in(model, None):
         assert model.get_layer("conv").compute_dtype == "float32"

@@ -18,6 +18,7 @@ from leafgraft.engine import probe, stages
 from leafgraft.engine.checkpoint import Checkpoint, Part
 from leafgraft.engine.features import through
 from leafgraft.engine.history import EpochLog, epoch_row
+from leafgraft.engine.machines import Machines
 from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Means
 from leafgraft.errors import OrderError, UserError
@@ -84,6 +85,7 @@ class PlantClassifierTransferLearning:
         bank: str | Path | None = None,
         bank_gb: float | None = None,
         engine: str = "auto",
+        machines: Machines | None = None,
     ) -> None:
         """Load ResNet50.
 
@@ -101,6 +103,7 @@ class PlantClassifierTransferLearning:
                 needed. By default half of what is free.
             engine: what computes the frozen layers: "fp32", "bf16" or "int8" in OpenVINO, "tensorflow", or "auto" for
                 what gives the same answers the soonest on this machine.
+            machines: others that compute the frozen layers and fine-tune; see `leafgraft.cluster.training`.
 
         Raises:
             UserError: ``num_classes`` is below 2, names do not match it, or the weights cannot be had.
@@ -121,7 +124,8 @@ class PlantClassifierTransferLearning:
         self.model: keras.Model | None = None
         self._weights = weights
         choose(engine)  # or it is refused only when the training begins
-        self._means = Means(Path(bank) if bank is not None else imagenet.cache_dir() / "bank", engine, bank_gb)
+        root = Path(bank) if bank is not None else imagenet.cache_dir() / "bank"
+        self._means = Means(root, engine, bank_gb, machines=machines)
         self._compiled_for = ""
         self._loaded = False
         self._unfrozen = 0
@@ -174,6 +178,10 @@ class PlantClassifierTransferLearning:
             rows = through(model, means, some, [CENTRE], Augmentation(), depth)[:, 0].astype(np.float16)
             known.update(zip(some.keys, rows, strict=True))
         return np.stack([known[key] for key in data.keys]).astype(np.float32)
+
+    def take_features(self, rows: Mapping[str, NDArray[np.float16]]) -> None:
+        """Take over what the frozen base makes of centre crops, by the SHA-256 of each photo, as from `features`."""
+        self._crops.update(rows)
 
     def judge(self, data: Dataset, *, progress: Progress | None = None) -> NDArray[np.float32]:
         """The probability of each species for each photo, before calibration and by way of the bank.
@@ -379,11 +387,14 @@ class PlantClassifierTransferLearning:
         augment: bool | Augmentation = True,
         views: Views | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
+        schedule: stages.Schedule | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str = "auto",
         progress: Progress | None = None,
     ) -> keras.callbacks.History:
         """Continue training with the low rate; arguments, result and errors as in `train_with_frozen_base`.
+
+        ``schedule`` gives the rate of each step, which otherwise stays as `fine_tune` has set it.
 
         Raises:
             OrderError: `fine_tune` has not been called.
@@ -392,7 +403,8 @@ class PlantClassifierTransferLearning:
         return self._train(
             "fine", model, X_train, y_train, epochs=epochs, validation_data=validation_data,
             validation_split=validation_split, batch_size=batch_size, augment=augment, views=views,
-            unfreeze=0, class_weight=class_weight, callbacks=callbacks, verbose=verbose, progress=progress,
+            unfreeze=0, class_weight=class_weight, schedule=schedule, callbacks=callbacks, verbose=verbose,
+            progress=progress,
         )  # fmt: skip
 
     def _train(
@@ -413,6 +425,7 @@ class PlantClassifierTransferLearning:
         callbacks: Sequence[keras.callbacks.Callback] | None,
         verbose: int | str,
         progress: Progress | None,
+        schedule: stages.Schedule | None = None,
     ) -> keras.callbacks.History:
         for name, value in (
             ("epochs", epochs),
@@ -437,6 +450,7 @@ class PlantClassifierTransferLearning:
                 augmentation=ranges,
                 unfreeze=unfreeze,
                 class_weight=class_weights(class_weight, data),
+                schedule=schedule,
                 # Every call shuffles in its own way, and the same calls in the same order shuffle alike.
                 seed=self.seed + 1000 * len(self.history),
                 callbacks=[EpochLog(stage, self.history), *(callbacks or ())],

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,7 +98,6 @@ def climb(
             return
     classifier.fine_tune(recipe.unfreeze, learning_rate=recipe.rate_fine, label_smoothing=recipe.label_smoothing)
     best.follow_all()
-    own = [_Cosine(recipe.rate_fine, recipe.epochs_fine, budget, so_far)] if recipe.cosine else []
     assert so_far.views is not None
     classifier.train_fine_tuning(
         data,
@@ -105,7 +105,8 @@ def climb(
         batch_size=recipe.batch_size,
         augment=recipe.augmentation,
         views=so_far.views,
-        callbacks=[*callbacks, *own, _KeepBest(classifier, best, recipe.patience, budget, so_far)],
+        schedule=_Cosine(recipe.rate_fine, recipe.epochs_fine, budget, so_far) if recipe.cosine else None,
+        callbacks=[*callbacks, _KeepBest(classifier, best, recipe.patience, budget, so_far)],
         verbose=verbose,
         **shared,
     )
@@ -234,23 +235,27 @@ class _KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
 
-class _Cosine(keras.callbacks.Callback):  # type: ignore[misc]
-    """Lets the rate rise over half an epoch, then fall to 0 by the last step or the end of the budget."""
+@dataclass(frozen=True)
+class _Cosine:
+    """The rate rises over half an epoch, then falls to 0 by the last step or the end of the budget.
 
-    def __init__(self, peak: float, epochs: int, budget: float, so_far: _SoFar) -> None:
-        super().__init__()
-        self._peak, self._epochs, self._budget, self._so_far = peak, epochs, budget, so_far
-        self._epoch = 0
+    Attributes:
+        peak: the highest rate.
+        epochs: how many there will be.
+        budget: seconds of the whole training.
+        so_far: how many have passed.
+    """
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
+    peak: float
+    epochs: int
+    budget: float
+    so_far: _SoFar
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        steps = self.params["steps"]
-        step = self._epoch * steps + self.params["skipped"] + batch
-        begun = self._so_far.tuned_from or 0.0
-        spent = (self._so_far.seconds() - begun) / max(self._budget - begun, 1e-9)
-        self.model.optimizer.learning_rate = self._peak * rate_share(step, steps, self._epochs, spent)
+    def __call__(self, step: int, steps: int) -> float:
+        """The rate at a step; see `leafgraft.engine.stages.Schedule`."""
+        begun = self.so_far.tuned_from or 0.0
+        spent = (self.so_far.seconds() - begun) / max(self.budget - begun, 1e-9)
+        return self.peak * rate_share(step, steps, self.epochs, spent)
 
 
 def rate_share(step: int, steps: int, epochs: int, spent: float) -> float:

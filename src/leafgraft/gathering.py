@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from leafgraft.recipes import Recipe, Views
 
 if TYPE_CHECKING:
     from leafgraft.classifier import PlantClassifierTransferLearning
+    from leafgraft.engine.machines import Machines
 
 SIDES = ("train", "val", "test")
 """The sides of a split."""
@@ -45,6 +47,8 @@ class Settings:
         track: "tensorboard" or "mlflow" (see `leafgraft.track`), or None.
         checkpoint_every: seconds between two checkpoints of the training.
         follow_links: whether links that leave the folder of photos are followed; see `leafgraft.photos.scan`.
+        cluster: the address of a Ray cluster to compute on; None for this machine.
+        gpus_per_worker: how many GPUs, or what share of one, each worker of the cluster has.
     """
 
     recipe: Recipe
@@ -64,14 +68,18 @@ class Settings:
     track: str | None = None
     checkpoint_every: float = EVERY
     follow_links: bool = False
+    cluster: str | None = None
+    gpus_per_worker: float = 0.0
 
-    def classifier(self, classes: Sequence[str], weights: Path) -> PlantClassifierTransferLearning:
+    def classifier(
+        self, classes: Sequence[str], weights: Path, machines: Machines | None = None
+    ) -> PlantClassifierTransferLearning:
         """A new classifier for some species, from a file with ImageNet weights."""
         from leafgraft.classifier import PlantClassifierTransferLearning
 
         return PlantClassifierTransferLearning(
             len(classes), weights=weights, class_names=classes, seed=self.seed, bank=self.bank, bank_gb=self.bank_gb,
-            engine=self.engine,
+            engine=self.engine, machines=machines,
         )  # fmt: skip
 
 
@@ -98,20 +106,25 @@ class Gathered:
         return [photo for photo in self.photos if photo.split == name]
 
 
+def scanning(source: Path, settings: Settings) -> Callable[..., list[Photo]]:
+    """`leafgraft.photos.scan` of a folder or CSV, with all that the settings say of it."""
+    return partial(
+        scan,
+        source,
+        classes=settings.classes,
+        group_by=settings.group_by,
+        follow_links=settings.follow_links,
+    )
+
+
 def scanned(source: Path, settings: Settings, progress: Progress | None = None) -> list[Photo]:
     """List the photos of a folder or CSV.
 
     Raises:
         UserError: it cannot be learned from; the sentence says why.
     """
-    told = None if progress is None else lambda done, total: progress("Reading the photos", done, total)
-    return scan(
-        source,
-        classes=settings.classes,
-        group_by=settings.group_by,
-        follow_links=settings.follow_links,
-        progress=told,
-    )
+    told = None if progress is None else partial(progress, "Reading the photos")
+    return scanning(source, settings)(progress=told)
 
 
 def divided(photos: Sequence[Photo], source: Path, settings: Settings) -> Gathered:

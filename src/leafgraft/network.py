@@ -68,19 +68,19 @@ def linear_head(base: keras.Model, num_classes: int) -> keras.Model:
 
 
 @contextmanager
-def computing_in_bfloat16(model: keras.Model, *, wanted: bool) -> Iterator[None]:
-    """Let the layers of a model compute in bfloat16 within the block, all but the one that gives the output.
+def computing_in(model: keras.Model, policy: str | None) -> Iterator[None]:
+    """Let the layers of a model compute in half precision within the block, all but the one that gives the output.
 
     Args:
         model: its weights stay float32.
-        wanted: else nothing changes.
+        policy: "mixed_bfloat16" or "mixed_float16"; None changes nothing.
     """
     last = model.output._keras_history.operation
-    layers = [layer for layer in model.layers if wanted and layer is not last and layer.weights]
+    layers = [layer for layer in model.layers if policy and layer is not last and layer.weights]
     before = [layer.dtype_policy for layer in layers]
     try:
         for layer in layers:
-            layer.dtype_policy = "mixed_bfloat16"
+            layer.dtype_policy = policy
         yield
     finally:
         for layer, policy in zip(layers, before, strict=True):

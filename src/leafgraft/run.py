@@ -39,7 +39,7 @@ from leafgraft.errors import UserError
 from leafgraft.evaluation import evaluated
 from leafgraft.files import sha256, write_csv, write_json, write_text
 from leafgraft.folds import cross_validated
-from leafgraft.gathering import Gathered, Settings, described, divided, gather, scanned
+from leafgraft.gathering import Gathered, Settings, described, divided, gather, scanned, scanning
 from leafgraft.machine import Clock
 from leafgraft.photos import Photo, write_manifest
 from leafgraft.photos.dataset import Dataset
@@ -52,6 +52,7 @@ from leafgraft.track import Tracker, tracker
 
 if TYPE_CHECKING:
     from leafgraft.classifier import PlantClassifierTransferLearning
+    from leafgraft.cluster.training import Cluster
     from leafgraft.comparison import Comparison, Equal
 
 __all__ = ["Gathered", "Settings", "Trained", "Watch", "compare", "finished", "gather", "train"]
@@ -95,8 +96,8 @@ def train(source: Path, folder: Path, settings: Settings, watch: Watch = NOBODY)
         KeyboardInterrupt: somebody wanted to end.
     """
     watch = watch.heeding()
-    with _begun(source, folder, settings, watch) as begun:
-        classifier = _classifier(begun, watch)
+    with _machines(folder, settings) as machines, _begun(source, folder, settings, watch, machines=machines) as begun:
+        classifier = _classifier(begun, watch, machines)
         deep = settings.recipe.unfreeze if settings.recipe.epochs_fine else 0
         audit = _audited(begun, watch, lambda data: classifier.features(data, unfreeze=deep, progress=watch.progress))
         of = [begun.record["data_sha256"], sha256(begun.weights), choose(settings.engine).key]
@@ -188,15 +189,38 @@ class _Begun:
 
 
 @contextmanager
+def _machines(folder: Path, settings: Settings) -> Iterator[Cluster | None]:
+    """The machines of a cluster, if the run is to use one."""
+    if settings.cluster is None:
+        yield None
+        return
+    from leafgraft.cluster.training import cluster
+
+    with cluster(settings.cluster, folder, gpus=settings.gpus_per_worker, every=settings.checkpoint_every) as machines:
+        yield machines
+
+
+@contextmanager
 def _begun(
-    source: Path, folder: Path, settings: Settings, watch: Watch, equal: Equal | None = None
+    source: Path,
+    folder: Path,
+    settings: Settings,
+    watch: Watch,
+    equal: Equal | None = None,
+    machines: Cluster | None = None,
 ) -> Iterator[_Begun]:
     """Begin a run, or go on with one, and write down how it ended."""
     request = request_of(source, settings, equal)
     require_fit(folder, source, request)
     clock = Clock()
+    with clock("weights"):
+        weights = imagenet.fetch(settings.weights, progress=watch.progress)
     with clock("scan"):
-        photos = scanned(source, settings, watch.progress)
+        if machines is None:
+            photos = scanned(source, settings, watch.progress)
+        else:
+            means = Means(settings.bank or imagenet.cache_dir() / "bank", settings.engine, progress=watch.progress)
+            photos = machines.scanned(scanning(source, settings), weights, means)
         found = divided(photos, source, settings)  # what cannot be split is refused before anything is computed
     if equal and found.test is None:
         raise UserError("A comparison needs photos held out for the test; give --test-fraction a value above 0.")
@@ -204,8 +228,6 @@ def _begun(
         raise UserError(
             f"The recipe {settings.recipe.name} chooses by validation photos; give --val-fraction a value above 0."
         )
-    with clock("weights"):
-        weights = imagenet.fetch(settings.weights, progress=watch.progress)
     begun = _Begun(source, folder, settings, photos, found, weights, record_of(source, settings, found, equal), clock)
     with held(folder):
         if require_fit(folder, source, request):  # again, as another process may have been at it
@@ -223,7 +245,7 @@ def _begun(
     shutil.rmtree(folder / CHECKPOINTS)
 
 
-def _classifier(begun: _Begun, watch: Watch) -> PlantClassifierTransferLearning:
+def _classifier(begun: _Begun, watch: Watch, machines: Cluster | None = None) -> PlantClassifierTransferLearning:
     """A new classifier for the species of a run."""
     settings, clock = begun.settings, begun.clock
     with clock("tensorflow"), under_way(watch.progress, "Loading TensorFlow"):
@@ -231,8 +253,10 @@ def _classifier(begun: _Begun, watch: Watch) -> PlantClassifierTransferLearning:
     if settings.deterministic:
         deterministic()
     with clock("build"), under_way(watch.progress, "Building the network"):
-        classifier = settings.classifier(begun.found.classes, begun.weights)
+        classifier = settings.classifier(begun.found.classes, begun.weights, machines)
     classifier.freeze_base_model()  # so that it remembers the features which the audit asks for
+    if machines:
+        classifier.take_features(machines.seen)
     return classifier
 
 

@@ -127,9 +127,9 @@ def test_a_node_dies(nodes: Any, address: str, tmp_path: Path) -> None:
 
     killer = Thread(target=kill)
     killer.start()
-    with connected(address) as workers:
-        assert workers == 3
-        found = done(parts(listing(1500)), "/", Slow, (0.01, str(log)), "", str(folder), workers)
+    with connected(address) as capacity:
+        assert capacity.processors == 3
+        found = done(parts(listing(1500)), "/", Slow, (0.01, str(log)), "", str(folder), capacity.processors)
     killer.join()
     assert paths_in(found) == [photo.path for photo in listing(1500)]
     assert len(list(folder.iterdir())) == len(found.names) == 24
@@ -137,15 +137,15 @@ def test_a_node_dies(nodes: Any, address: str, tmp_path: Path) -> None:
 
 def test_what_is_done_is_not_done_again(address: str, tmp_path: Path) -> None:
     log, folder = tmp_path / "log", tmp_path / "parts"
-    with connected(address) as workers:
-        first = done(parts(listing(640)), "/", Slow, (0.0, str(log)), "x", str(folder), workers)
+    with connected(address) as capacity:
+        first = done(parts(listing(640)), "/", Slow, (0.0, str(log)), "x", str(folder), capacity.processors)
         for name in first.names[6:]:
             (folder / name).unlink()
         log.unlink()
-        again = done(parts(listing(640)), "/", Slow, (0.0, str(log)), "x", str(folder), workers)
+        again = done(parts(listing(640)), "/", Slow, (0.0, str(log)), "x", str(folder), capacity.processors)
         assert sorted(log.read_text().split()) == [f"{64 * part:05d}.jpg" for part in range(6, 10)]
         assert (again.names, again.kept, again.photos) == (first.names, 6, 640)
-        other = done(parts(listing(640)), "/", Slow, (0.0, str(log)), "y", str(folder), workers)
+        other = done(parts(listing(640)), "/", Slow, (0.0, str(log)), "y", str(folder), capacity.processors)
     assert other.kept == 0
     assert {path.name for path in folder.iterdir()} == set(other.names)
 

@@ -11,7 +11,18 @@ import typer
 
 from leafgraft import imagenet
 from leafgraft.audit.examine import Audit, examine
-from leafgraft.cli.screen import Cluster, Debug, FollowLinks, Json, Weights, bars, result, say
+from leafgraft.cli.screen import (
+    Cluster,
+    Debug,
+    FollowLinks,
+    GpusPerWorker,
+    Json,
+    Weights,
+    bars,
+    require_cluster,
+    result,
+    say,
+)
 from leafgraft.cli.train import BankGb, GroupBy, Precision, Source
 from leafgraft.engine.backbone import pooled
 from leafgraft.engine.prefix import choose
@@ -41,6 +52,7 @@ def check(
     bank_gb: BankGb = None,
     weights: Weights = None,
     cluster: Cluster = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -61,6 +73,8 @@ def check(
       leafgraft check photos --json
     """
     choose(precision)
+    if cluster is None:
+        require_cluster(gpus_per_worker)
     if fix is not None and fix.suffix != ".csv":
         raise UserError(f"The list must end in .csv. Received: {fix}.")
     if fix is not None and photos.is_file() and fix.resolve() == photos.resolve():
@@ -84,7 +98,7 @@ def check(
             with jobs.parts_of("leafgraft-check.parquet") as folder:
                 look = partial(
                     jobs.features, weights=file, root=bank, precision=precision, folder=folder, cluster=cluster,
-                    progress=progress,
+                    progress=progress, gpus=gpus_per_worker,
                 )  # fmt: skip
                 found, features = jobs.scanned(scanning, look)
         audit = examine(found, features, progress=progress)

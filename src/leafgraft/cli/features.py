@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from leafgraft import embeddings, imagenet
-from leafgraft.cli.screen import Cluster, Debug, FollowLinks, Json, Weights, bars, result, say
+from leafgraft.cli.screen import (
+    Cluster,
+    Debug,
+    FollowLinks,
+    GpusPerWorker,
+    Json,
+    Weights,
+    bars,
+    require_cluster,
+    result,
+    say,
+)
 from leafgraft.cli.train import BankGb, Precision
 from leafgraft.engine.backbone import pooled
 from leafgraft.engine.prefix import choose
@@ -41,6 +52,7 @@ def features(
     follow_links: FollowLinks = False,
     weights: Weights = None,
     cluster: Cluster = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -60,8 +72,9 @@ def features(
     """
     choose(precision)
     if cluster is not None:
-        _on_cluster(photos, output, precision, follow_links, weights, json, cluster)
+        _on_cluster(photos, output, precision, follow_links, weights, json, cluster, gpus_per_worker)
         return
+    require_cluster(gpus_per_worker)
     embeddings.require_format(Path(output))
     with bars() as progress:
         told = partial(progress, "Reading the photos")
@@ -80,8 +93,9 @@ def features(
 
 
 def _on_cluster(
-    photos: str, output: str, precision: str, follow_links: bool, weights: Path | None, json: bool, cluster: str
-) -> None:
+    photos: str, output: str, precision: str, follow_links: bool, weights: Path | None, json: bool, cluster: str,
+    gpus: float,
+) -> None:  # fmt: skip
     from leafgraft.cluster import jobs
 
     file = jobs.file_of(output)
@@ -91,7 +105,7 @@ def _on_cluster(
     with bars() as progress, jobs.parts_of(output) as folder:
         weights = imagenet.fetch(weights, progress=progress)
         say(choose(precision).sentence)
-        done = jobs.features(source, weights, imagenet.cache_dir() / "bank", precision, folder, cluster, progress)
+        done = jobs.features(source, weights, imagenet.cache_dir() / "bank", precision, folder, cluster, progress, gpus)
         if done.photos == done.problems:
             raise UserError(f"No photo in {photos} can be read.")
         if file is not None:

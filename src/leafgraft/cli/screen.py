@@ -39,6 +39,16 @@ Cluster = Annotated[
         help='Work on a Ray cluster: "auto" for the one of this machine, HOST:PORT, or "local" for a new one.',
     ),
 ]
+GpusPerWorker = Annotated[
+    float,
+    typer.Option(
+        "--gpus-per-worker",
+        metavar="N",
+        help="With --cluster: the GPUs of each worker, 1 or a share of one; 0 computes on processors.",
+        min=0.0,
+        max=1.0,
+    ),
+]
 
 Item = TypeVar("Item")
 
@@ -172,3 +182,13 @@ def classes_of(text: str | None) -> list[str] | None:
     if not names:
         raise UserError(f"--classes names no species; write them like rose,tulip. Received: {text!r}.")
     return names
+
+
+def require_cluster(gpus_per_worker: float) -> None:
+    """Refuse GPUs for workers where there is no cluster.
+
+    Raises:
+        UserError: some were asked for.
+    """
+    if gpus_per_worker:
+        raise UserError("--gpus-per-worker is for --cluster; a single machine uses the GPU that TensorFlow sees.")

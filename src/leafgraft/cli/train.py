@@ -11,8 +11,10 @@ import typer
 
 from leafgraft import run
 from leafgraft.cli.screen import (
+    Cluster,
     Debug,
     FollowLinks,
+    GpusPerWorker,
     Json,
     Seed,
     Weights,
@@ -20,6 +22,7 @@ from leafgraft.cli.screen import (
     classes_of,
     epoch_line,
     politely,
+    require_cluster,
     result,
     say,
 )
@@ -120,6 +123,8 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show which photos would go where; write and learn nothing.")
     ] = False,
+    cluster: Cluster = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -141,6 +146,8 @@ def train(
       leafgraft train photos.csv -o run --recipe classic --epochs-frozen 10 --epochs-fine 20 --unfreeze 50
 
       leafgraft train photos -o run --folds 5
+
+      leafgraft train photos -o run --cluster auto
     """
     if output is None and not dry_run:
         raise typer.BadParameter("name a new folder for the results, or try --dry-run.", param_hint="'-o' / '--output'")
@@ -158,6 +165,10 @@ def train(
                 "--deterministic and --budget exclude each other: what time allows differs from run to run."
             )
         chosen = dataclasses.replace(chosen, budget=None)
+    if cluster is not None:
+        chosen = on_cluster(chosen, budget=budget, views=views, folds=folds)
+    else:
+        require_cluster(gpus_per_worker)
     if views is not None and chosen.head == "linear" and not chosen.probe_views:
         raise UserError(f"--views is for the other recipes; {recipe} looks at the centre crops alone.")
     if folds == 1:
@@ -169,6 +180,7 @@ def train(
         bank_gb=bank_gb, engine=engine, views=views_of(views), deterministic=deterministic,
         check=check, group_by=group_by, folds=folds, track=track, follow_links=follow_links,
         checkpoint_every=seconds_of(checkpoint_every, "--checkpoint-every"),
+        cluster=cluster, gpus_per_worker=gpus_per_worker,
     )  # fmt: skip
     if output is None or dry_run:
         if output is not None:
@@ -216,6 +228,21 @@ def recipe_of(name: str, epochs_frozen: int | None, epochs_fine: int | None, unf
     if recipe.head == "custom" and recipe.epochs_frozen + recipe.epochs_fine == 0:
         raise UserError("--epochs-frozen and --epochs-fine are both 0; at least one epoch is needed to learn anything.")
     return recipe
+
+
+def on_cluster(recipe: Recipe, *, budget: str | None, views: str | None, folds: int) -> Recipe:
+    """The recipe as a cluster trains it: to its end.
+
+    Raises:
+        UserError: something was asked for that one machine alone can do.
+    """
+    if budget is not None:
+        raise UserError("--cluster and --budget exclude each other: machines in step with each other train to the end.")
+    if views == "fresh":
+        raise UserError("--cluster keeps the views of each photo; give --views a number.")
+    if folds:
+        raise UserError("--folds trains on this machine alone; leave out --cluster.")
+    return dataclasses.replace(recipe, budget=None)
 
 
 def seconds_of(text: str, option: str) -> float:

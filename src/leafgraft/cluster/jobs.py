@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from leafgraft.cluster.parts import Done, done, removed
 from leafgraft.cluster.session import connected
 from leafgraft.cluster.sources import Found, Part, parts
-from leafgraft.cluster.work import Features, Names, Work, packed
+from leafgraft.cluster.work import Features, Names, Work, network_files, packed
 from leafgraft.embeddings import Embedded
 from leafgraft.engine.backbone import FEATURES, backbone
 from leafgraft.engine.prefix import choose
 from leafgraft.errors import UserError
 from leafgraft.files import sha256
+from leafgraft.machine import versions
 from leafgraft.naming import Row
 from leafgraft.opening import ANSWERING, MANIFEST, find
 from leafgraft.photos.dataset import PIXELS
@@ -91,7 +92,7 @@ def parts_of(output: str) -> Iterator[str]:
 
 def features(
     source: Source, weights: Path, root: Path, precision: str, folder: str, cluster: str,
-    progress: Progress | None = None,
+    progress: Progress | None = None, gpus: float = 0.0,
 ) -> Done:  # fmt: skip
     """What ResNet50 sees in photos; see `leafgraft.cluster.work.Features`.
 
@@ -103,20 +104,31 @@ def features(
         folder: the address of the folder of the parts.
         cluster: its address.
         progress: told how far it is.
+        gpus: how many of them, or what share of one, each worker has.
 
     Raises:
         UserError: the precision is another, or anything cannot be opened.
     """
+    network = backbone(weights, root, progress)
+    engine, key = engine_of(precision, gpus)
+    settings = f"features {key} {network.network} {PIXELS}"
+    arguments = (network_files(network, gpu=bool(gpus)), engine)
+    return run(source, Features, arguments, settings, folder, cluster, progress, gpus=gpus)
+
+
+def engine_of(precision: str, gpus: float) -> tuple[str, str]:
+    """What computes frozen layers on a cluster, and what names it in keys.
+
+    Raises:
+        UserError: the precision is another than auto, fp32 or bf16.
+    """
     choice = choose(precision)
     if choice.name not in ("fp32", "bf16"):
         raise UserError(
-            f"On a cluster the features are computed in fp32, bf16 or auto, not in {choice.name}: the photos that int8 "
-            "would be calibrated on lie anywhere."
+            f"On a cluster the frozen layers are computed in fp32, bf16 or auto, not in {choice.name}: the photos that "
+            "int8 would be calibrated on lie anywhere, and --gpus-per-worker takes TensorFlow."
         )
-    network = backbone(weights, root, progress)
-    files = packed(network.openvino().parent, ("model.xml", "model.bin"))
-    settings = f"features {choice.key} {network.network} {PIXELS}"
-    return _run(source, Features, (files, choice.name), settings, folder, cluster, progress)
+    return ("tensorflow", f"tensorflow {versions()['tensorflow']} half") if gpus else (choice.name, choice.key)
 
 
 def names(
@@ -143,15 +155,29 @@ def names(
     precision = choose(engine).name
     openvino = metadata.version("openvino")
     settings = f"names {sha256(bundle / MANIFEST)} {precision} {openvino} {PIXELS} {top} {flat}"
-    return _run(source, Names, (files, precision, top, flat), settings, folder, cluster, progress)
+    return run(source, Names, (files, precision, top, flat), settings, folder, cluster, progress)
 
 
-def _run(
+def run(
     source: Source, work: type[Work], arguments: tuple[Any, ...], settings: str, folder: str, cluster: str,
-    progress: Progress | None,
+    progress: Progress | None, *, size: int | None = None, gpus: float = 0.0,
 ) -> Done:  # fmt: skip
+    """Do some work on all photos of a source.
+
+    Args:
+        source: of the photos.
+        work: what is done.
+        arguments: for ``work``.
+        settings: all that the work depends on besides the photos.
+        folder: the address of the folder of the parts.
+        cluster: its address.
+        progress: told how far it is.
+        size: see `leafgraft.cluster.sources.parts`.
+        gpus: how many of them, or what share of one, each worker has.
+    """
+
     def counted() -> Iterator[Part]:
-        for count, part in enumerate(parts(source), start=1):
+        for count, part in enumerate(parts(source, size), start=1):
             yield part
             if progress:
                 progress("Listing the photos, parts", count, 0)
@@ -161,8 +187,9 @@ def _run(
     address = source if isinstance(source, str) else "."
     # The working folder of the others is another.
     address, folder = (name if "://" in name else str(Path(name).absolute()) for name in (address, folder))
-    with connected(cluster) as processors:
-        return done(counted(), address, work, arguments, settings, folder, processors, progress)
+    with connected(cluster) as capacity:
+        workers = capacity.workers_with(gpus)
+        return done(counted(), address, work, arguments, settings, folder, workers, progress, gpus)
 
 
 def answers(done: Done) -> Iterator[Row]:

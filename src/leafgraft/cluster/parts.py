@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ _PROBLEMS = b"problems"  # what the footer of a file calls how many there are in
 
 # What a worker asks of a machine is half of the processor that it uses, so that those of a machine that has died find a
 # place on the others, where they take turns.
-_SHARE = 0.5
+SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Done:
     problems: int
     kept: int
 
-    def tables(self) -> Iterator[Any]:
-        """The ``pyarrow.Table`` of each part, in order."""
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """The ``pyarrow.Table`` of each part, in order, with some columns or all."""
         from pyarrow import parquet
 
         system, folder = opened(self.folder)
         for name in self.names:
             with system.open_input_file(f"{folder}/{name}") as file:
-                yield parquet.read_table(file)
+                yield parquet.read_table(file, columns=columns)
 
 
 def done(
@@ -65,6 +65,7 @@ def done(
     folder: str,
     workers: int,
     progress: Progress | None = None,
+    gpus: float = 0.0,
 ) -> Done:
     """Do parts that are not done yet.
 
@@ -77,6 +78,7 @@ def done(
         folder: the address of a folder that all machines can write to.
         workers: how many work at a time.
         progress: told how many parts are done.
+        gpus: how many of them, or what share of one, each worker has.
     """
     import pyarrow as pa
     import ray
@@ -102,7 +104,8 @@ def done(
             batch_format="pyarrow",
             fn_constructor_args=(make, ray.put(arguments), address, folder),
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(blocks))),
-            num_cpus=_SHARE,
+            num_cpus=SHARE,
+            num_gpus=gpus,
         )
         for count, row in enumerate(finished.iter_rows(), start=1):
             photos, problems = photos + row["photos"], problems + row["problems"]

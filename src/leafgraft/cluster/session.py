@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from leafgraft.errors import UserError
 from leafgraft.hush import hushed
@@ -30,15 +31,53 @@ def prepared() -> None:
         raise UserError("--cluster needs Ray: pip install 'leafgraft[cluster]'.") from None
 
 
+@dataclass(frozen=True)
+class Capacity:
+    """What a cluster has.
+
+    Attributes:
+        processors: of all machines.
+        machines: how many there are.
+        smallest: processors of the smallest machine.
+        gpus: of all machines.
+    """
+
+    processors: int
+    machines: int
+    smallest: int
+    gpus: int
+
+    @classmethod
+    def now(cls) -> Capacity:
+        """What the cluster has that this process is part of."""
+        import ray
+
+        found = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        each = [max(1, int(one["CPU"])) for one in found] or [1]
+        return cls(sum(each), len(each), min(each), int(sum(one.get("GPU", 0) for one in found)))
+
+    def workers_with(self, gpus: float) -> int:
+        """How many workers with so many GPUs each, or a share of one, find a place.
+
+        Raises:
+            UserError: none.
+        """
+        if not gpus:
+            return self.processors
+        if self.gpus < gpus:
+            raise UserError(f"--gpus-per-worker {gpus:g} finds no place: the cluster has {self.gpus} GPUs.")
+        return int(self.gpus / gpus)
+
+
 @contextmanager
-def connected(address: str) -> Iterator[int]:
+def connected(address: str) -> Iterator[Capacity]:
     """Be part of a cluster while the block runs; where there is a connection already, it is used and stays.
 
     Args:
         address: "local", "auto" for a cluster that this machine belongs to, or "host:port" of its head.
 
     Yields:
-        How many processors the cluster has.
+        What the cluster has.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster.
@@ -61,7 +100,7 @@ def connected(address: str) -> Iterator[int]:
             ) from error
     try:
         quiet()
-        yield max(1, int(ray.cluster_resources().get("CPU", 1)))
+        yield Capacity.now()
     finally:
         if own:
             ray.shutdown()

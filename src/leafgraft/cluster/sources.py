@@ -95,19 +95,20 @@ class Ref:
     read: Callable[[], bytes]
 
 
-def parts(source: str | Iterable[Found]) -> Iterator[Part]:
+def parts(source: str | Iterable[Found], size: int | None = None) -> Iterator[Part]:
     """Cut a source into parts.
 
     Args:
         source: photos that were listed; or the address of a folder, a Parquet file or a WebDataset shard: a path, or a
             URI such as ``s3://bucket/photos``. Parquet files and shards in a folder are taken for what is in them; of
             any other file the first folder in its path below the address is the label.
+        size: photos of each part, if they were listed; None for small parts first, and larger ones behind them.
 
     Raises:
         UserError: there is nothing at that address, or no photo.
     """
     number = -1
-    for number, part in enumerate(_of_listed(source) if not isinstance(source, str) else _of_address(source)):
+    for number, part in enumerate(_of_listed(source, size) if not isinstance(source, str) else _of_address(source)):
         yield replace(part, number=number)
     if number < 0:
         raise UserError("There is no photo; give a folder, a Parquet file or a WebDataset shard with photos in it.")
@@ -156,13 +157,13 @@ def opened(address: str) -> tuple[Any, str]:
     return fs.PyFileSystem(fs.FSSpecHandler(system)), path.rstrip("/")
 
 
-def _of_listed(photos: Iterable[Found]) -> Iterator[Part]:
+def _of_listed(photos: Iterable[Found], size: int | None = None) -> Iterator[Part]:
     """Photos by the dozen; the number of a part is its place among these."""
     waiting: list[Found] = []
     number = 0
     for photo in photos:
         waiting.append(photo)
-        if len(waiting) == min(LARGEST, SMALLEST * 2 ** (number // SMALLEST)):
+        if len(waiting) == (size or min(LARGEST, SMALLEST * 2 ** (number // SMALLEST))):
             yield _of_files(waiting)
             waiting, number = [], number + 1
     if waiting:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from leafgraft._tensorflow import keras
 from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Means, Prefix, Store
-from leafgraft.network import cut_at_pool, cut_for, without_xla
+from leafgraft.network import base_of, cut_at_pool, cut_for, without_xla
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import Dataset
 
@@ -43,17 +43,20 @@ def through(
         float32 (photos, views, 2048), at least 0.
     """
     halves = cut_for(model, unfreeze)
+    if means.machines:
+        learned = any(layer.trainable for layer in base_of(model).layers)  # then nobody needs the activations again
+        prefix = Prefix.of(cut_at_pool(model)) if learned else Prefix.with_features(model, halves)
+        return means.machines.rows(prefix, means, data, numbers, augmentation)
     if len(halves.shapes[0]) == 1:  # none of these layers has anything to learn, and the cut lies behind the pooling
         return Store(Prefix.of(cut_at_pool(model)), means).all_rows(data, numbers, augmentation)
     store = Store(Prefix.of(halves), means)
-    pool = model.get_layer("pool").output
     if not halves.takes_photos and choose(means.engine).name != "int8":  # in which each network is calibrated by itself
-        whole = Store(Prefix.to_features(halves, pool), means)
+        whole = Store(Prefix.with_features(model, halves), means)
         if whole.fill_with(store, data, numbers, augmentation):
             return whole.all_rows(data, numbers, augmentation)
     feed = store.feed(data, numbers, augmentation)
     store.rest(feed)
-    rest = without_xla(keras.Model(halves.prefix.outputs, pool))
+    rest = without_xla(keras.Model(halves.prefix.outputs, model.get_layer("pool").output))
     parts = []
     for done, rows in enumerate(feed.read_all(_ROWS), start=1):
         wide = [tensor.astype(np.float32) for tensor in rows]

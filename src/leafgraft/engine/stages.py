@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft._tensorflow import keras
+from leafgraft.engine.batches import batches
 from leafgraft.engine.checkpoint import Checkpoint, Part
 from leafgraft.engine.features import through
 from leafgraft.engine.history import LOG_LOSS
+from leafgraft.engine.machines import Course, Variables
 from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Feed, Means, Prefix, Store, held
 from leafgraft.errors import UserError
 from leafgraft.machine import free_bytes, release_memory
-from leafgraft.network import computing_in_bfloat16, cut
+from leafgraft.network import computing_in, cut
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
 from leafgraft.progress import Progress
@@ -29,81 +29,8 @@ from leafgraft.recipes import Views
 
 _log = logging.getLogger(__name__)
 
-
-def batches(
-    feed: Feed,
-    size: int,
-    seed: int | None,
-    *,
-    in_turn: bool = False,
-    failures: list[Exception] | None = None,
-    first: int = 0,
-    skipped: int = 0,
-) -> Any:
-    """Read a feed epoch after epoch, each photo once an epoch, straight from the bank.
-
-    The order of an epoch depends on the seed and its number alone, so that a training can go on in the midst of one.
-
-    Args:
-        feed: what to read; the caller keeps it for as long as it is read.
-        size: photos a batch.
-        seed: of the shuffling and the choice of views; None keeps the order and takes the first view.
-        failures: takes what goes wrong while rows are computed, which TensorFlow would turn into errors of its own.
-        in_turn: whether the epochs show one view after another instead of drawing one for each photo.
-        first: the number of the first epoch.
-        skipped: how many of its photos have been seen already; there is then no other epoch.
-
-    Returns:
-        A ``tf.data.Dataset`` of (inputs, targets) or (inputs, targets, weights), inputs and weights in float32. Each
-        pass over it is an epoch.
-    """
-    import tensorflow as tf
-
-    photos, views = feed.places.shape
-    epochs = itertools.count(first)
-    # TensorFlow keeps every generator for good (https://github.com/tensorflow/tensorflow/issues/37653), so that what
-    # it holds, the network included, would never be let go.
-    lent = weakref.ref(feed)
-
-    def epoch() -> Iterator[tuple[Any, ...]]:
-        turn = next(epochs)
-        feed = lent()
-        assert feed is not None
-        order: NDArray[np.int64] = np.arange(photos, dtype=np.int64)
-        view: NDArray[np.int64] = np.zeros(photos, np.int64)
-        if seed is not None:
-            chance = np.random.default_rng([seed, turn])
-            order = np.asarray(chance.permutation(photos), np.int64)
-            view = np.asarray(np.full(photos, turn % views) if in_turn else chance.integers(0, views, photos))
-        order = order[skipped:]
-        rows = feed.read(list(zip(order.tolist(), view[order].tolist(), strict=True)), size)
-        for start, tensors in zip(range(0, len(order), size), rows, strict=True):
-            chosen = order[start : start + size]
-            rest = () if feed.weights is None else (feed.weights[chosen],)
-            wide = tuple(tensor.astype(np.float32) for tensor in tensors)
-            yield wide if len(wide) > 1 else wide[0], feed.targets[chosen], *rest
-
-    inputs = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in feed.rows.shapes)
-    signature = (
-        inputs if len(inputs) > 1 else inputs[0],
-        tf.TensorSpec((None, feed.targets.shape[1]), tf.float32),
-        *(() if feed.weights is None else (tf.TensorSpec((None,), tf.float32),)),
-    )
-
-    def told() -> Iterator[tuple[Any, ...]]:
-        try:
-            yield from epoch()
-        except Exception as error:
-            if failures is not None:
-                failures.append(error)
-            raise
-
-    data = tf.data.Dataset.from_generator(told, output_signature=signature)
-    data = data.apply(tf.data.experimental.assert_cardinality(-(-(photos - skipped) // size))).prefetch(2)
-    # There is nothing to tune, and at the end of an epoch TensorFlow waits up to 8 s for the thread that would do it.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return data.with_options(options)
+Schedule = Callable[[int, int], float]
+"""Gives the rate of a step, from its number over all epochs, 0 for the first, and how many steps an epoch has."""
 
 
 @dataclass
@@ -135,6 +62,7 @@ def fit(
     augmentation: Augmentation | None = None,
     unfreeze: int = 0,
     class_weight: dict[int, float] | None = None,
+    schedule: Schedule | None = None,
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
@@ -160,9 +88,11 @@ def fit(
         unfreeze: how many layers are going to be fine-tuned on these views afterwards, so that one pass through the
             frozen layers serves both.
         class_weight: what each label's loss is multiplied by.
+        schedule: gives the rate of each step; None leaves it as the optimizer has it.
         seed: of the shuffling and the choice of views.
         callbacks: Keras callbacks; they see ``model``, not the suffix. ``params["skipped"]`` is the number of steps
-            that an epoch which is gone on with had before.
+            that an epoch which is gone on with had before. Where other machines fine-tune, they are not told of single
+            steps.
         verbose: as in Keras.
         title: what the training is called where progress is told; it also names its part of the checkpoint.
         checkpoint: keeps the weights, the optimizer and how far the training is, and has it go on from there.
@@ -173,8 +103,6 @@ def fit(
     Raises:
         UserError: the memory does not suffice for a single photo.
     """
-    import tensorflow as tf
-
     halves = cut(model)
     # The optimizer is the model's own, so that a second call goes on where the first one ended, and what a callback
     # does to the rate of `model` counts.
@@ -187,26 +115,24 @@ def fit(
     halves.suffix.compile(optimizer=model.optimizer, loss=model.loss, metrics=metrics, jit_compile=False)
     history = keras.callbacks.History()
     history.on_train_begin()
-    keep = _Keep(halves.suffix, Place(_affordable(batch_size, halves.suffix)), seed, title, checkpoint)
+    numbers = [CENTRE] if augmentation is None else list(range(epochs if views == "fresh" else int(views)))
+    ranges = Augmentation() if augmentation is None else augmentation
+    machines = means.machines if len(halves.shapes[0]) > 1 else None  # a head alone is fitted here
+    shards = watched_shards = None
+    if machines:
+        # Before a checkpoint is read: what is kept is named by the network as it was when the training began.
+        prefix = Prefix.with_features(model, halves)
+        shards = machines.shards(prefix, means, data, numbers, ranges)
+        watched_shards = machines.shards(prefix, means, validation, [CENTRE], ranges) if validation else None
+    size = machines.size(batch_size) if machines else _affordable(batch_size, halves.suffix)
+    keep = _Keep(halves.suffix, Place(size), seed, title, checkpoint)
     place = keep.place
     if place.ended:
         return history
-    fresh = views == "fresh"
-    numbers = [CENTRE] if augmentation is None else list(range(epochs if fresh else int(views)))
-    if unfreeze and not fresh:
-        ranges = Augmentation() if augmentation is None else augmentation
-        feed = held(through(model, means, data, numbers, ranges, unfreeze), data)
-        crops = None if validation is None else through(model, means, validation, [CENTRE], ranges, unfreeze)
-        watched = None if validation is None or crops is None else held(crops, validation)
-    else:
-        store = Store(Prefix.of(halves), means)
-        feed = store.feed(data, numbers, augmentation, keep=augmentation is None or not fresh)
-        watched = None if validation is None else store.feed(validation, [CENTRE])
-        store.rest(feed, *([watched] if watched else []))
-    feed = replace(feed, weights=row_weights(class_weight, data.labels))
-    own = [keep, history, _StopTogether(halves.suffix), steps := _Steps(means.progress, title)]
+    steps = _Steps(means.progress, title)
+    own = [keep, history, _StopTogether(halves.suffix), steps]
     whole = keras.callbacks.CallbackList(
-        [*callbacks, *own],
+        [*([_Rate(schedule)] if schedule else ()), *callbacks, *own],
         add_progbar=verbose != 0,
         model=model,
         verbose=verbose,
@@ -215,17 +141,78 @@ def fit(
         skipped=0,
     )
     halves.suffix.history = history
-    failures: list[Exception] = []
     half = choose(means.engine).name == "bf16"
+    if machines:
+        learning = [id(variable) for variable in halves.suffix.trainable_variables]
+        order = [learning.index(id(variable)) for variable in model.trainable_variables]
+        course = Course(
+            halves.suffix, order, epochs, place.size, batch_size, keep.seed, schedule, class_weight or {}, half
+        )
+
+        def told(epoch: int, logs: dict[str, float], values: Variables) -> bool:
+            if epoch == place.epoch:  # others may begin by telling what is known already
+                keep.assign(values)
+                whole.on_epoch_end(epoch, logs)
+                place.ended = place.epoch >= epochs or halves.suffix.stop_training
+                if checkpoint:
+                    checkpoint.write()
+                if not place.ended:
+                    whole.on_epoch_begin(place.epoch)
+            return place.ended
+
+        whole.on_train_begin()
+        whole.on_epoch_begin(place.epoch)
+        machines.fit(course, shards, watched_shards, place, keep.values(), told, steps.at)
+        whole.on_train_end()
+    else:
+        if (unfreeze or means.machines) and views != "fresh":
+            feed = held(through(model, means, data, numbers, ranges, unfreeze), data)
+            watched = (
+                held(through(model, means, validation, [CENTRE], ranges, unfreeze), validation) if validation else None
+            )
+        else:
+            store = Store(Prefix.of(halves), means)
+            feed = store.feed(data, numbers, augmentation, keep=augmentation is None or views != "fresh")
+            watched = store.feed(validation, [CENTRE]) if validation else None
+            store.rest(feed, *([watched] if watched else []))
+        feed = replace(feed, weights=row_weights(class_weight, data.labels))
+        try:
+            _fit_here(halves.suffix, feed, watched, keep, whole, epochs=epochs, in_turn=views == "fresh", half=half)
+        finally:
+            release_memory()
+            if half:  # what a callback had the whole model trace would go on computing in bfloat16
+                model.predict_function = model.test_function = None
+    steps.over()
+    if checkpoint:
+        checkpoint.write()
+    return history
+
+
+def _fit_here(
+    suffix: keras.Model,
+    feed: Feed,
+    watched: Feed | None,
+    keep: _Keep,
+    whole: keras.callbacks.CallbackList,
+    *,
+    epochs: int,
+    in_turn: bool,
+    half: bool,
+) -> None:
+    """Fit a suffix by Keras, with smaller batches whenever the memory does not suffice."""
+    import tensorflow as tf
+
+    place, photos = keep.place, len(feed.places)
+    failures: list[Exception] = []
     try:
-        with computing_in_bfloat16(halves.suffix, wanted=half):
+        with computing_in(suffix, "mixed_bfloat16" if half else None):
             while not place.ended:
-                per_epoch, seen = -(-len(data) // place.size), place.photos // place.size
+                per_epoch, seen = -(-photos // place.size), place.photos // place.size
                 whole.set_params(whole.params | {"steps": per_epoch, "skipped": seen})
                 try:
-                    halves.suffix.fit(
+                    suffix.fit(
                         batches(
-                            feed, place.size, keep.seed, in_turn=fresh, failures=failures,
+                            feed, place.size, keep.seed, in_turn=in_turn, failures=failures,
                             first=place.epoch, skipped=place.photos,
                         ),
                         validation_data=batches(watched, place.size, None, failures=failures) if watched else None,
@@ -233,7 +220,7 @@ def fit(
                         epochs=place.epoch + 1 if place.photos else epochs,  # what is left of an epoch is a fit alone
                         callbacks=whole,
                         shuffle=False,  # the batches are shuffled already
-                        verbose=verbose,
+                        verbose=whole.params["verbose"],
                     )  # fmt: skip
                 except tf.errors.ResourceExhaustedError as error:
                     if place.size == 1:
@@ -244,19 +231,11 @@ def fit(
                     place.size //= 2
                     _log.warning("The memory does not suffice: it goes on with %d photos a step.", place.size)
                 else:
-                    place.ended = place.epoch >= epochs or halves.suffix.stop_training
+                    place.ended = place.epoch >= epochs or suffix.stop_training
     except Exception:
         if failures:
             raise failures[0] from None
         raise
-    finally:
-        release_memory()
-        if half:  # what a callback had the whole model trace would go on computing in bfloat16
-            model.predict_function = model.test_function = None
-    steps.over()
-    if checkpoint:
-        checkpoint.write()
-    return history
 
 
 def _affordable(size: int, model: keras.Model) -> int:
@@ -293,10 +272,18 @@ class _Keep(keras.callbacks.Callback):  # type: ignore[misc]
         if found := checkpoint.take(name):
             self.place, self.seed = Place(**found.facts["place"]), found.facts["seed"]
             values = list(found.arrays)
-            for variable in self._variables:
-                variable.assign(values.pop(0))
-            self._sums = values
+            self.assign(values)
+            self._sums = values[len(self._variables) :]
         checkpoint.keep(name, self._part)
+
+    def values(self) -> Variables:
+        """The variables as they are."""
+        return [np.asarray(variable) for variable in self._variables]
+
+    def assign(self, values: Sequence[NDArray[Any]]) -> None:
+        """Give the variables the first of some values."""
+        for variable, value in zip(self._variables, values, strict=False):
+            variable.assign(value)
 
     @property
     def _variables(self) -> list[Any]:
@@ -337,6 +324,22 @@ class _StopTogether(keras.callbacks.Callback):  # type: ignore[misc]
     on_train_batch_end = on_epoch_end
 
 
+class _Rate(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets the rate of each step."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
+        self._schedule, self._epoch = schedule, 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        steps = self.params["steps"]
+        step = self._epoch * steps + self.params["skipped"] + batch
+        self.model.optimizer.learning_rate = self._schedule(step, steps)
+
+
 class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
     """Tells how many steps of all epochs are done."""
 
@@ -348,7 +351,11 @@ class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
         self._done = epoch * self.params["steps"] + self.params["skipped"]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._done += 1
+        self.at(self._done + 1)
+
+    def at(self, done: int) -> None:
+        """Tell that so many are done."""
+        self._done = done
         if self._progress:
             self._progress(self._title, self._done, max(self._done + 1, self.params["epochs"] * self.params["steps"]))
 

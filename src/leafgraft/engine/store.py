@@ -23,6 +23,7 @@ from leafgraft.photos.dataset import CENTRE, PIXELS, Dataset
 from leafgraft.progress import Progress, under_way
 
 if TYPE_CHECKING:
+    from leafgraft.engine.machines import Machines
     from leafgraft.network import Halves
 
 _COMMIT = 256  # rows between two synchronisations with the disk
@@ -39,12 +40,14 @@ class Means:
         engine: a name that `leafgraft.engine.prefix.choose` knows.
         bank_gb: what all banks together may take of the disk, in GB; None leaves half of what is free.
         progress: told how many views are done.
+        machines: others that compute it, and keep it, instead; None for this one alone.
     """
 
     bank: Path
     engine: str = "auto"
     bank_gb: float | None = None
     progress: Progress | None = None
+    machines: Machines | None = None
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,18 @@ class Prefix:
         return cls(network, halves.shapes, lambda: convert(halves.prefix), lambda: halves.prefix)
 
     @classmethod
-    def to_features(cls, halves: Halves, pool: Any) -> Prefix:
+    def with_features(cls, model: Any, halves: Halves) -> Prefix:
         """Take the lower half of a network that was cut, and go on from there to its pooled features.
 
         Args:
-            halves: the halves.
-            pool: the Keras tensor of the features.
+            model: a Keras model with one of our heads.
+            halves: its halves; where they were cut behind the pooling, there is nothing to go on to.
         """
+        if len(halves.shapes[0]) == 1:
+            from leafgraft.network import cut_at_pool
+
+            return cls.of(cut_at_pool(model))
+        pool = model.get_layer("pool").output
         prefix = halves.to(pool)
         return cls(
             fingerprint(prefix), (tuple(pool.shape[1:]),), lambda: convert(prefix), lambda: prefix, len(halves.shapes)

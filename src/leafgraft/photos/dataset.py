@@ -123,11 +123,27 @@ class Dataset:
         Returns:
             uint8 (224, 224, 3) each.
         """
-        whole = self.canvas(position)
-        chance = int(self.keys[position][:16], 16)
-        return [
-            centre(whole)
-            if number == CENTRE
-            else random_view(whole, np.random.default_rng([chance, number]), augmentation)
-            for number in numbers
-        ]
+        return views_of(self.canvas(position), self.keys[position], numbers, augmentation)
+
+
+def views_of(
+    canvas: NDArray[np.uint8], key: str, numbers: Sequence[int], augmentation: Augmentation
+) -> list[NDArray[np.uint8]]:
+    """Draw some views of a photo.
+
+    Args:
+        canvas: as from `leafgraft.photos.decode.canvas`.
+        key: the SHA-256 of the photo's content.
+        numbers: `CENTRE` or 0, 1, ... each.
+        augmentation: the ranges of the random views.
+
+    Returns:
+        uint8 (224, 224, 3) each.
+    """
+    chance = int(key[:16], 16)
+    return [
+        centre(canvas)
+        if number == CENTRE
+        else random_view(canvas, np.random.default_rng([chance, number]), augmentation)
+        for number in numbers
+    ]
