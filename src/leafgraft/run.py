@@ -196,7 +196,9 @@ def _machines(folder: Path, settings: Settings) -> Iterator[Cluster | None]:
         return
     from leafgraft.cluster.training import cluster
 
-    with cluster(settings.cluster, folder, gpus=settings.gpus_per_worker, every=settings.checkpoint_every) as machines:
+    with cluster(
+        settings.cluster, folder, engine=settings.engine, gpus=settings.gpus_per_worker, every=settings.checkpoint_every
+    ) as machines:
         yield machines
 
 

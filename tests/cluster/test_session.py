@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import leafgraft
-from leafgraft.cluster.session import prepared
+from leafgraft.cluster.session import Capacity, prepared
 from leafgraft.errors import UserError
 
 
@@ -37,3 +37,10 @@ def test_without_ray_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'leafgraft\[cluster\]'"):
         prepared()
+
+
+def test_workers_are_as_many_as_find_a_place() -> None:
+    cluster = Capacity(processors=20, machines=2, smallest=8, gpus=3)
+    assert [cluster.workers_with(gpus) for gpus in (0, 1, 0.5)] == [20, 3, 6]
+    with pytest.raises(UserError, match="--gpus-per-worker 1 finds no place: the cluster has 0 GPUs"):
+        Capacity(processors=20, machines=2, smallest=8, gpus=0).workers_with(1)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from leafgraft.cluster.parts import Done, done, removed
@@ -200,6 +199,8 @@ def answers(done: Done) -> Iterator[Row]:
 
 def embedded(table: Any) -> Embedded:
     """The photos of a part that can be used."""
+    import pyarrow.compute as pc
+
     usable = table.filter(pc.field("problem") == "").combine_chunks()
     features = usable.column("features").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return (

@@ -162,7 +162,8 @@ class _Learner:
         self._total = tf.function(
             lambda value: strategy.run(
                 # What has not been computed on a device has none to be added up for.
-                lambda one: tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(one)), (value,)
+                lambda one: tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(one)),
+                (value,),
             ),
             autograph=False,
         )
@@ -298,7 +299,7 @@ class _Learner:
             import ray
 
             desk, last = self.task.desk, self.epoch - 1
-            ray.get(desk.tell.remote(last, self.logs, self._values()))
+            ray.get(desk.tell.remote(last, self.epoch * self.steps, self.logs, self._values()))
             while (answer := ray.get(desk.verdict.remote(last))) is None:
                 time.sleep(0.05)
             over = int(answer)

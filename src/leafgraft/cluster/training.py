@@ -38,19 +38,21 @@ FAILURES = 3
 
 
 @contextmanager
-def cluster(address: str, run: Path, *, gpus: float = 0.0, every: float) -> Iterator[Cluster]:
+def cluster(address: str, run: Path, *, engine: str = "auto", gpus: float = 0.0, every: float) -> Iterator[Cluster]:
     """Be connected to a cluster, for one training.
 
     Args:
         address: see `leafgraft.cluster.session.connected`.
         run: the folder of the run. What machines compute lies beside it in ``RUN.parts``, which all must see; it is
             removed when the block has ended well.
+        engine: what computes the frozen layers; see `leafgraft.cluster.jobs.engine_of`.
         gpus: how many of them, or what share of one, each worker has.
         every: seconds between two checkpoints.
 
     Raises:
-        UserError: there is no cluster, or none with such GPUs.
+        UserError: there is no cluster, or none with such GPUs; or another engine was asked for.
     """
+    jobs.engine_of(engine, gpus)
     folder = run.absolute().with_name(f"{run.name}.parts")
     with connected(address) as capacity:
         yield Cluster(address, capacity, folder, run.absolute() / CHECKPOINTS / "machines", gpus, every)
@@ -263,8 +265,9 @@ class Desk:
         self._steps = done
         return self._ending
 
-    def tell(self, epoch: int, logs: dict[str, float], values: Variables) -> None:
-        """A worker tells of an epoch."""
+    def tell(self, epoch: int, done: int, logs: dict[str, float], values: Variables) -> None:
+        """A worker tells of an epoch, and how many steps are done."""
+        self._steps = done
         self._news.append((epoch, logs, values))
 
     def verdict(self, epoch: int) -> bool | None:
