@@ -1,6 +1,6 @@
 """Two Ray nodes of one processor each against one process on the same two; a node that dies; a million photos.
 
-python -m benchmarks.cluster RUN [features names store death million] [--photos 5000]
+python -m benchmarks.cluster RUN [features names store death training million] [--photos 5000]
 
 RUN is the folder of a finished run, whose classifier answers. The photos are drawn. What is found stands in
 docs/scale.md. Nothing else may run meanwhile.
@@ -9,6 +9,7 @@ docs/scale.md. Nothing else may run meanwhile.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import logging
 import os
@@ -123,6 +124,31 @@ def measure_death(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
         seconds, _ = leafgraft("features", photos, *options, cache=_with_weights(Path(cache)))
         killer.join()
     return {"seconds": seconds} | _compared(folder / "one.npz", output)
+
+
+def measure_training(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
+    """Whole trainings by the recipe best, three seeds, each by one process and by two workers with the same batch."""
+    found: dict[str, Any] = {}
+    with two_nodes() as cluster:
+        for seed in range(3):
+            for name, options in (("one", ()), ("two", ("--cluster", cluster.address))):
+                output = folder / f"{name}-{seed}"
+                seconds, _ = leafgraft("train", photos, "-o", output, "--recipe", "best", "--seed", seed, *options)
+                with (output / "history.csv").open(newline="") as file:
+                    fine = [row for row in csv.DictReader(file) if row["stage"] == "fine"]
+                metrics = json.loads((output / "metrics.json").read_text())
+                found[f"{name} {seed}"] = {
+                    "accuracy": metrics["test"]["accuracy"],
+                    "log_loss": metrics["test"]["log_loss"],
+                    "whole": round(seconds, 1),
+                    "parts": metrics["seconds"],
+                    **{
+                        figure: [round(float(row[figure]), 4) for row in fine]
+                        for figure in ("loss", "val_loss", "val_accuracy", "seconds")
+                    },
+                }
+                print(name, seed, json.dumps(found[f"{name} {seed}"]), flush=True)
+    return found
 
 
 @dataclass
@@ -246,6 +272,7 @@ MEASUREMENTS = {
     "names": measure_names,
     "store": measure_store,
     "death": measure_death,
+    "training": measure_training,
     "million": measure_million,
 }
 
@@ -256,6 +283,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
     parser.add_argument("--photos", type=int, default=5000)
+    parser.add_argument("--train-on", type=Path, help="a folder of photos for the training, instead of drawn ones")
     parser.add_argument("--million", metavar="ADDRESS", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.million:
@@ -266,7 +294,8 @@ def main() -> None:
     photos = grow(PLACE / f"garden-{arguments.photos}", per_species=arguments.photos // len(SPECIES), seed=0)
     with tempfile.TemporaryDirectory(dir=PLACE) as name:
         for wanted in arguments.names or MEASUREMENTS:
-            print(wanted, json.dumps(MEASUREMENTS[wanted](photos, arguments.run, Path(name).absolute())), flush=True)
+            of = arguments.train_on if wanted == "training" and arguments.train_on else photos
+            print(wanted, json.dumps(MEASUREMENTS[wanted](of, arguments.run, Path(name).absolute())), flush=True)
 
 
 if __name__ == "__main__":
