@@ -1,6 +1,6 @@
 """Two Ray nodes of one processor each against one process on the same two; a node that dies; a million photos.
 
-python -m benchmarks.cluster RUN [features names store death training million] [--photos 5000]
+python -m benchmarks.cluster RUN [features names store death training step million] [--photos 5000]
 
 RUN is the folder of a finished run, whose classifier answers. The photos are drawn. What is found stands in
 docs/scale.md. Nothing else may run meanwhile.
@@ -151,6 +151,74 @@ def measure_training(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
     return found
 
 
+def measure_step(photos: Path, run: Path, folder: Path) -> dict[str, Any]:
+    """Seconds that two workers take to add up gradients, and to read shards: what `benchmarks.scaling` goes on from."""
+    from ray.train import LoggingConfig, RunConfig, ScalingConfig
+    from ray.train.tensorflow import TensorflowTrainer
+
+    with two_nodes() as cluster, connected(cluster.address):
+        folder.mkdir(exist_ok=True)
+        TensorflowTrainer(
+            _adding_up,
+            train_loop_config={"file": str(folder / "step.json")},
+            scaling_config=ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5}, placement_strategy="SPREAD"),
+            run_config=RunConfig(
+                name="step", storage_path=str(folder / "train"), logging_config=LoggingConfig(log_level="CRITICAL")
+            ),
+        ).fit()
+    return dict(json.loads((folder / "step.json").read_text())) | _reading(folder / "shards")
+
+
+def _adding_up(config: dict[str, Any]) -> None:
+    """In each of two workers: seconds to add up so many millions of float32 numbers, the median of 20."""
+    import ray.train
+    import tensorflow as tf
+
+    import leafgraft._tensorflow  # noqa: F401  it sets up TensorFlow
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def add(numbers: Any) -> Any:
+        return strategy.run(lambda one: tf.distribute.get_replica_context().all_reduce("SUM", one + 0.0), (numbers,))
+
+    found = {}
+    for millions in (0.001, 1, 4.5, 17, 68):
+        numbers = tf.ones(int(millions * 1e6))
+        add(numbers)
+        seconds = []
+        for _ in range(20):
+            start = time.perf_counter()
+            np.asarray(add(numbers)[:1])
+            seconds.append(time.perf_counter() - start)
+        found[f"{millions} M numbers, s"] = round(float(np.median(seconds)), 5)
+    if ray.train.get_context().get_world_rank() == 0:
+        Path(config["file"]).write_text(json.dumps(found))
+
+
+def _reading(folder: Path) -> dict[str, Any]:
+    """MB a second of shards, read as training does, from files that the system has in memory."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from leafgraft.cluster.shards import Shards
+    from leafgraft.cluster.work import column
+
+    folder.mkdir()
+    shape, each, chance = (7, 7, 2048), 128, np.random.default_rng(0)
+    for number in range(8):
+        values = np.maximum(chance.normal(size=(each, 7 * 7 * 2048)), 0).astype(np.float16)  # as a ReLU leaves them
+        kind = pa.binary(values.shape[1] * 2)
+        tensor = pa.Array.from_buffers(kind, each, [None, pa.py_buffer(values)])
+        parquet.write_table(pa.table({"label": ["a"] * each, column(0, 0): tensor}), folder / f"{number}.parquet")
+    shards = Shards(str(folder), tuple(f"{number}.parquet" for number in range(8)), (each,) * 8, (shape,), 1, ("a",))
+    start = time.perf_counter()
+    photos = sum(len(labels) for _, labels in shards.batches(32, (0,)))
+    seconds = time.perf_counter() - start
+    return {"read, MB/s": round(photos * 7 * 7 * 2048 * 2 / 1e6 / seconds), "read, photos/s": round(photos / seconds)}
+
+
 @dataclass
 class Sleeping:
     """Takes as long as the network would, and writes as many numbers."""
@@ -273,6 +341,7 @@ MEASUREMENTS = {
     "store": measure_store,
     "death": measure_death,
     "training": measure_training,
+    "step": measure_step,
     "million": measure_million,
 }
 

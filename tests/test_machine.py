@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -56,3 +57,16 @@ def test_a_share_of_the_processors_is_kept_to(monkeypatch: pytest.MonkeyPatch, s
     every = machine.cores()
     monkeypatch.setenv("OMP_NUM_THREADS", said)
     assert machine.cores() == (share or every)
+
+
+def test_what_the_memory_does_not_hold_is_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = machine.room_for((3, 4), tmp_path / "rows")
+    assert here.dtype == np.float32
+    assert not isinstance(here, np.memmap)
+    monkeypatch.setattr(machine, "free_bytes", lambda: 100)
+    there = machine.room_for((3, 4), tmp_path / "rows")
+    there[1] = 0.5
+    assert there.dtype == np.float16
+    assert isinstance(there, np.memmap)
+    assert there.sum() == 2.0
+    assert not list((tmp_path / "rows").iterdir())

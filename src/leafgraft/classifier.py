@@ -23,7 +23,7 @@ from leafgraft.engine.prefix import choose
 from leafgraft.engine.store import Means
 from leafgraft.errors import OrderError, UserError
 from leafgraft.inputs import Labels, Photos, Side, as_dataset, as_pixels, class_weights, photos_in, unnamed
-from leafgraft.machine import release_memory
+from leafgraft.machine import release_memory, room_for
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, Dataset
 from leafgraft.photos.decode import centre
@@ -33,7 +33,7 @@ from leafgraft.report import plots
 from leafgraft.safety.plain import unfit_names
 from leafgraft.verdict.calibration import tempered
 from leafgraft.verdict.metrics import score
-from leafgraft.verdict.unknown import Known
+from leafgraft.verdict.unknown import Known, some_of_each
 
 if TYPE_CHECKING:
     from leafgraft.bundle import Calibration, Draft
@@ -167,6 +167,11 @@ class PlantClassifierTransferLearning:
         else:
             pixels = as_pixels(X)
             data = Dataset.of_arrays(pixels, np.zeros(len(pixels), np.int64), ("",))
+        known = self._centres(data, unfreeze, progress)
+        return np.stack([known[key] for key in data.keys]).astype(np.float32)
+
+    def _centres(self, data: Dataset, unfreeze: int, progress: Progress | None) -> Mapping[str, NDArray[np.float16]]:
+        """What the base makes of the centre crop of each photo, and maybe of others, by the keys of the photos."""
         frozen = not any(layer.trainable for layer in self.base_model.layers)
         model = self.model or network.linear_head(self.base_model, self.num_classes)
         depth = unfreeze if frozen else self._unfrozen
@@ -177,7 +182,7 @@ class PlantClassifierTransferLearning:
             some = data.subset(np.array(missing))
             rows = through(model, means, some, [CENTRE], Augmentation(), depth)[:, 0].astype(np.float16)
             known.update(zip(some.keys, rows, strict=True))
-        return np.stack([known[key] for key in data.keys]).astype(np.float32)
+        return known
 
     def take_features(self, rows: Mapping[str, NDArray[np.float16]]) -> None:
         """Take over what the frozen base makes of centre crops, by the SHA-256 of each photo, as from `features`."""
@@ -324,12 +329,7 @@ class PlantClassifierTransferLearning:
             raise UserError(f"There is no photo of {data.classes[absent[0]]} to train on; a probe needs one of each.")
         weight = class_weights(class_weight, data)
         _, held = self._held(data, validation_data, 0.0)
-        made = self.features(data, unfreeze=unfreeze, progress=progress)[:, None]
-        if views:
-            means = replace(self._means, progress=progress)
-            made = np.concatenate([made, through(model, means, data, range(views), augment, unfreeze)], axis=1)
-        rows = probe.rooted(made.reshape(-1, made.shape[-1]))
-        del made  # of many photos it is large, and so is what follows
+        rows = self._rows_of_views(data, views, augment, unfreeze, progress)
         repeated = np.repeat(data.labels, 1 + views)
         with under_way(progress, "Fitting the linear probe"):
             fitted = probe.fit(
@@ -348,6 +348,26 @@ class PlantClassifierTransferLearning:
         self.history.append(epoch_row("probe", self.history, time.perf_counter() - started, figures))
         self._remember(data, held)
         return fitted
+
+    def _rows_of_views(
+        self, data: Dataset, views: int, augment: Augmentation, unfreeze: int, progress: Progress | None
+    ) -> probe.Features:
+        """What a probe learns from: rows of the centre crop and of some random views, photo by photo."""
+        photos = np.arange(len(data))
+        known = self._centres(data, unfreeze, progress)
+        random: NDArray[np.floating[Any]] | None = None
+        if views:
+            means = replace(self._means, progress=progress)
+            random = through(self._head("train_probe"), means, data, range(views), augment, unfreeze)
+        rows = room_for((len(data), 1 + views, self.base_model.output.shape[-1]), self._means.bank)
+        for start in range(0, len(data), 4096):
+            some = photos[start : start + 4096]
+            centres = np.stack([known[key] for key in data.keys[start : start + 4096]])
+            rows[some, 0] = probe.rooted(centres.astype(np.float32))
+            if random is not None:
+                wide = np.asarray(random[some], np.float32)
+                rows[some, 1:] = probe.rooted(wide.reshape(-1, wide.shape[-1])).reshape(wide.shape)
+        return rows.reshape(-1, rows.shape[-1])
 
     # Block 5: stage 2.
 
@@ -744,10 +764,11 @@ class PlantClassifierTransferLearning:
         data = self._learned_from
         if data is None:  # it was trained with Keras' own means
             return Known.of(np.zeros((0, 2048), np.float32), np.zeros(0, np.int64), ())
+        data = data.subset(some_of_each(data.labels, self.seed))
         paths = (
             ("",) * len(data) if isinstance(data.source, np.ndarray) else tuple(str(p.absolute()) for p in data.source)
         )
-        return Known.of(self.features(data, progress=progress), data.labels, paths, self.seed)
+        return Known.of(self.features(data, progress=progress), data.labels, paths)
 
     def _learned(self, caller: str) -> keras.Model:
         model = self._head(caller)

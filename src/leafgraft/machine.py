@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import math
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def cores() -> int:
@@ -83,6 +89,20 @@ def versions() -> dict[str, str]:
             except metadata.PackageNotFoundError:
                 continue
     return found
+
+
+def room_for(shape: tuple[int, ...], folder: Path) -> NDArray[np.floating[Any]]:
+    """An array to be filled: float32 in memory; if that would take a quarter of what is free, float16 in a file.
+
+    Args:
+        shape: of the array.
+        folder: for the file, which is gone with the array.
+    """
+    if 4 * math.prod(shape) <= free_bytes() // 4:
+        return np.empty(shape, np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.float16, "w+", shape=shape)
 
 
 class Clock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,6 +45,24 @@ def test_the_probability_of_two_classes_is_that_of_a_logistic_regression() -> No
         LogisticRegression(C=fitted.strength, max_iter=probe.ITERATIONS).fit(features, labels).predict_proba(features)
     )
     np.testing.assert_allclose(1 / (1 + np.exp(scores[:, 0] - scores[:, 1])), expected[:, 1], atol=1e-3)
+
+
+def test_the_kernel_is_that_of_scikit_learn_in_blocks_of_any_size(tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    features, labels = clouds(4, 50, 0.5)
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, len(labels)).astype(np.float32)
+    expected = LogisticRegression(C=30.0, max_iter=1000, tol=1e-6).fit(features, labels, sample_weight=weights)
+    in_file = np.memmap(tmp_path / "rows", np.float16, "w+", shape=features.shape)
+    in_file[:] = features
+    for rows, block, atol in ((features, 4096, 0.02), (features, 7, 0.02), (in_file, 64, 0.05)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(probe, "_BLOCK", block)
+            patch.setattr(probe, "FLAT", 1e-6)
+            kernel, bias = probe.regression(rows, labels, weights, 30.0)
+        kernel, bias = (one - one.mean(axis=-1, keepdims=True) for one in (kernel, bias))
+        np.testing.assert_allclose(kernel, expected.coef_.T, atol=atol)
+        np.testing.assert_allclose(bias, expected.intercept_ - expected.intercept_.mean(), atol=atol)
 
 
 def test_noise_asks_for_a_stronger_regularisation_than_clear_cases() -> None:

@@ -25,6 +25,7 @@ from leafgraft.cluster.work import Views, column, network_files
 from leafgraft.engine.machines import Course, Variables
 from leafgraft.engine.store import Means, Prefix
 from leafgraft.errors import UserError
+from leafgraft.machine import room_for
 from leafgraft.photos.augment import Augmentation
 from leafgraft.photos.dataset import CENTRE, PIXELS, Dataset
 from leafgraft.photos.photo import Photo
@@ -98,10 +99,10 @@ class Cluster:
 
     def rows(
         self, prefix: Prefix, means: Means, data: Dataset, numbers: Sequence[int], augmentation: Augmentation
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.floating[Any]]:
         """See `leafgraft.engine.machines.Machines`."""
         done, order, _ = self._views(prefix, means, data, numbers, augmentation)
-        found = np.empty((len(data), len(numbers), *prefix.shapes[0]), np.float32)
+        found = room_for((len(data), len(numbers), *prefix.shapes[0]), self._folder)
         names = [column(prefix.skipped, view) for view in range(len(numbers))]
         start = 0
         for table in done.tables(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def through(
     numbers: Sequence[int],
     augmentation: Augmentation,
     unfreeze: int,
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating[Any]]:
     """Compute the pooled features of views, as the model is now.
 
     What the last layers need is put into the bank with them: the network sees each view once, for the features and for
@@ -40,7 +41,7 @@ def through(
         unfreeze: how many of the last layers of the base will learn, or have learned; 0 for none.
 
     Returns:
-        float32 (photos, views, 2048), at least 0.
+        (photos, views, 2048), at least 0; float32, but for so many from other machines that they are in a file.
     """
     halves = cut_for(model, unfreeze)
     if means.machines:

@@ -52,8 +52,8 @@ class Machines(Protocol):
 
     def rows(
         self, prefix: Prefix, means: Means, data: Dataset, numbers: Sequence[int], augmentation: Augmentation
-    ) -> NDArray[np.float32]:
-        """What a prefix makes of some views, float32 (photos, views, *shape); see `Store.all_rows`."""
+    ) -> NDArray[np.floating[Any]]:
+        """What a prefix makes of some views, (photos, views, *shape); see `Store.all_rows`, `machine.room_for`."""
 
     def shards(
         self, prefix: Prefix, means: Means, data: Dataset, numbers: Sequence[int], augmentation: Augmentation

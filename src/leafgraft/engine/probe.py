@@ -1,12 +1,15 @@
 """The linear probe: a logistic regression on the features of the frozen base, which finds its own strength.
 
 The features are square-rooted and brought to length 1, as in `leafgraft.network.linear_head`, whose weights the probe
-gives. The regression is multinomial and fitted by L-BFGS (scikit-learn, ``LogisticRegression``).
+gives. The regression is multinomial and fitted by L-BFGS (Liu & Nocedal 1989; SciPy). Its loss is added up over blocks
+of rows, so that there may be more of them than the memory holds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +25,15 @@ FOLDS = 3
 CHOOSE_ON = 3000
 """Photos that the strength is chosen on, at most."""
 
-ITERATIONS = 300
+ITERATIONS, FLAT = 300, 1e-4
+"""Of L-BFGS, at most; and the slope at which it ends before. The last digits of the optimum change no answer."""
+
+_BLOCK = 4096
+"""Rows whose loss is computed at once: 34 MB in float32."""
+
+
+Features = NDArray[np.floating[Any]]
+"""Rows in float32, or in float16 in a file."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,9 @@ class Probe:
     strength: float
     log_loss: dict[float, float]
 
-    def figures(self, features: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    def figures(self, features: Features, labels: NDArray[np.int64]) -> tuple[float, float]:
         """Mean log loss and accuracy on some rows, as from `rooted`."""
-        scores = (features @ self.kernel + self.bias).astype(np.float64)
+        scores = np.concatenate([rows @ self.kernel + self.bias for rows, _ in _blocks(features)]).astype(np.float64)
         return _log_loss(scores, labels), float((scores.argmax(axis=1) == labels).mean())
 
 
@@ -69,7 +80,7 @@ def rooted(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def fit(
-    features: NDArray[np.float32],
+    features: Features,
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
     classes: int,
@@ -80,7 +91,7 @@ def fit(
     """Fit a probe; its strength is the one with the least log loss in a cross-validation within these photos.
 
     Args:
-        features: float32 (n, f), as from `rooted`. One photo may give several rows.
+        features: (n, f), as from `rooted`. One photo may give several rows.
         labels: int64 (n,).
         groups: int64 (n,), the photo that a row is of, or more that belongs together; a group stays on one side.
         classes: how many there are; each has at least one row.
@@ -94,7 +105,7 @@ def fit(
 
 
 def _losses(
-    features: NDArray[np.float32],
+    features: Features,
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
     classes: int,
@@ -128,12 +139,12 @@ def _losses(
 
 
 def regression(
-    features: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float32] | None, strength: float
+    features: Features, labels: NDArray[np.int64], weights: NDArray[np.float32] | None, strength: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fit a multinomial logistic regression.
+    """Fit a multinomial logistic regression, as scikit-learn's ``LogisticRegression`` does.
 
     Args:
-        features: float32 (n, f), as from `rooted`.
+        features: (n, f), as from `rooted`.
         labels: int64 (n,).
         weights: float32 (n,), what each row's loss is multiplied by; None for 1.
         strength: the inverse of the regularisation.
@@ -141,26 +152,51 @@ def regression(
     Returns:
         Kernel (f, k) and bias (k,), float32, for the k labels that occur, in their order.
     """
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+    from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
     # Of fewer rows than features, the best kernel is a combination of the rows: the regularisation pulls all else to 0.
     # Turned into their span, which changes no length, the problem is as small as there are rows.
     span, turned = None, features
     if len(features) < features.shape[1]:
-        span, coordinates = np.linalg.qr(features.T)
+        span, coordinates = np.linalg.qr(features.T.astype(np.float32))
         turned = np.ascontiguousarray(coordinates.T)
-    regression = LogisticRegression(C=strength, max_iter=ITERATIONS)
-    # One thread is three times as fast as two: the products are small.
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits of the optimum change no answer
-        regression.fit(turned, labels, sample_weight=weights)
-    kernel, bias = regression.coef_.T.astype(np.float32), regression.intercept_.astype(np.float32)
-    if span is not None:
-        kernel = span @ kernel
-    if kernel.shape[1] == 1:  # two classes have one row of scores, that of the second
-        kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.hstack([-bias / 2, bias / 2])
-    return kernel, bias
+    found, places = np.unique(labels, return_inverse=True)
+    own = np.ones(len(labels), np.float32) if weights is None else weights
+    width, classes = turned.shape[1], len(found)
+    # Of two classes the second alone has a score there, which here is the difference of both: half of the length.
+    pull = (2.0 if classes == 2 else 1.0) / (strength * float(own.sum(dtype=np.float64)))
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Mean loss, and its slope."""
+        kernel, bias = flat[:-classes].reshape(width, classes), flat[-classes:]
+        total, slope = 0.0, np.zeros((width + 1, classes))
+        for rows, some in _blocks(turned):
+            scores = rows @ kernel.astype(np.float32) + bias.astype(np.float32)
+            scores -= scores.max(axis=1, keepdims=True)
+            shares = np.exp(scores)
+            sums = shares.sum(axis=1, keepdims=True)
+            each = np.arange(len(rows)), places[some]
+            total += float(own[some] @ (np.log(sums[:, 0]) - scores[each]))
+            shares /= sums
+            shares[each] -= 1
+            shares *= own[some, None]
+            slope[:-1] += rows.T @ shares
+            slope[-1] += shares.sum(axis=0)
+        slope /= own.sum(dtype=np.float64)
+        slope[:-1] += pull * kernel
+        return total / float(own.sum(dtype=np.float64)) + pull / 2 * float((kernel**2).sum()), slope.ravel()
+
+    # Of one block the products are small, and one thread is three times as fast as two.
+    with threadpool_limits(1 if len(turned) <= _BLOCK else None):
+        options = {"maxiter": ITERATIONS, "maxls": 50, "gtol": FLAT, "ftol": 64 * np.finfo(np.float64).eps}
+        best = minimize(loss, np.zeros((width + 1) * classes), method="L-BFGS-B", jac=True, options=options).x
+    kernel, bias = (one.astype(np.float32) for one in (best[:-classes].reshape(width, classes), best[-classes:]))
+    return kernel if span is None else span @ kernel, bias
+
+
+def _blocks(features: Features) -> Iterator[tuple[NDArray[np.float32], slice]]:
+    """Rows in float32, block by block, and where they stand."""
+    for start in range(0, len(features), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        yield np.asarray(features[some], np.float32), some

@@ -168,7 +168,7 @@ class _InMemory:
         return (self.tensor[places],)
 
 
-def held(rows: NDArray[np.float32], data: Dataset) -> Feed:
+def held(rows: NDArray[np.floating[Any]], data: Dataset) -> Feed:
     """Make a feed of what is computed already, kept in half precision as in a bank.
 
     Args:

@@ -31,6 +31,14 @@ MOST = 5000
 _ROWS = 256  # looked at together: 15 MB of their likeness to all that are known
 
 
+def some_of_each(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Which photos to know, of so many that not all can be: some of each species by chance; their positions, rising."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    share = max(1, MOST // max(1, len(np.unique(labels))))
+    parts = [order[labels[order] == label][:share] for label in np.unique(labels)]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
+
+
 @dataclass(frozen=True)
 class Known:
     """Photos that a classifier has learned from, as it sees them.
@@ -46,16 +54,9 @@ class Known:
     paths: tuple[str, ...]
 
     @classmethod
-    def of(
-        cls, features: NDArray[np.float32], labels: NDArray[np.int64], paths: tuple[str, ...], seed: int = 0
-    ) -> Known:
-        """Take photos by their pooled features, float32 (m, f) >= 0; of many, some of each species by chance."""
-        order = np.random.default_rng(seed).permutation(len(labels))
-        share = max(1, MOST // max(1, len(np.unique(labels))))
-        parts = [order[labels[order] == label][:share] for label in np.unique(labels)]
-        chosen = np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
-        rows = rooted(features[chosen]).astype(np.float16)
-        return cls(rows, labels[chosen], tuple(paths[i] for i in chosen))
+    def of(cls, features: NDArray[np.float32], labels: NDArray[np.int64], paths: tuple[str, ...]) -> Known:
+        """Take photos by their pooled features, float32 (m, f) >= 0."""
+        return cls(rooted(features).astype(np.float16), labels, paths)
 
     @cached_property
     def _table(self) -> NDArray[np.float32]:
