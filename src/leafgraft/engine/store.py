@@ -105,7 +105,7 @@ class Feed:
         weights: float32 (n,), or None.
     """
 
-    rows: Rows | _InMemory
+    rows: Rows | _OfArray
     places: NDArray[np.int64]
     targets: NDArray[np.float32]
     compute: Callable[[Sequence[tuple[int, int]]], Iterator[Row]]
@@ -148,10 +148,10 @@ class Feed:
 
 
 @dataclass(frozen=True)
-class _InMemory:
-    """Rows as `leafgraft.engine.bank.Rows` has them, of one tensor, in memory."""
+class _OfArray:
+    """Rows as `leafgraft.engine.bank.Rows` has them, of one tensor that is an array."""
 
-    tensor: NDArray[np.float16]
+    tensor: NDArray[Any]
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -172,14 +172,15 @@ def held(rows: NDArray[np.floating[Any]], data: Dataset) -> Feed:
     """Make a feed of what is computed already, kept in half precision as in a bank.
 
     Args:
-        rows: float32 (photos, views, *shape).
+        rows: (photos, views, *shape).
         data: the photos.
     """
     photos, views = rows.shape[:2]
-    tensor = np.asarray(stored(rows.reshape(photos * views, *rows.shape[2:]), np.dtype(np.float16)))
+    flat = rows.reshape(photos * views, *rows.shape[2:])
+    tensor = flat if flat.dtype == np.float16 else stored(flat, np.dtype(np.float16))
     places = np.arange(photos * views).reshape(photos, views)
     targets = np.eye(len(data.classes), dtype=np.float32)[data.labels]
-    return Feed(_InMemory(tensor), places, targets, lambda wanted: iter(()))
+    return Feed(_OfArray(tensor), places, targets, lambda wanted: iter(()))
 
 
 class Store:
