@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leafgraft import run
 from leafgraft.classifier import PlantClassifierTransferLearning
 from leafgraft.cluster import training
 from leafgraft.cluster.training import Cluster, cluster
@@ -23,6 +24,8 @@ from leafgraft.errors import UserError
 from leafgraft.network import cut_at_pool
 from leafgraft.photos import Augmentation, scan
 from leafgraft.photos.dataset import CENTRE, Dataset
+from leafgraft.progress import Watch
+from leafgraft.recipes import BEST
 
 EPOCHS = 3
 RANGES = Augmentation()
@@ -145,16 +148,43 @@ def test_with_gpus_tensorflow_computes(
 
 @pytest.mark.slow
 def test_the_whole_command(leafgraft: Callable[..., Any], address: str, garden: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    command = ("train", garden, "-o", run, "--classes", "cactus,fern", "--cluster", address, "--epochs-fine", 2)
+    folder = tmp_path / "run"
+    command = ("train", garden, "-o", folder, "--classes", "cactus,fern", "--cluster", address, "--epochs-fine", 2)
     said = leafgraft(*command)
     assert said.status == 0, said
     assert "Accuracy" in said.out
-    history = (run / "history.csv").read_text().splitlines()
+    history = (folder / "history.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in history[1:]] == ["probe", "probe", "fine", "fine"]
-    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".parts"] == []
-    assert leafgraft("predict", run, garden / "fern").status == 0
+    assert leafgraft("predict", folder, garden / "fern").status == 0
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on(address: str, garden: Path, weights: Path, bank: Path, tmp_path: Path) -> None:
+    """In the midst of fine-tuning; what was looked at and learned is not done again."""
+    settings = run.Settings(
+        dataclasses.replace(BEST, epochs_fine=3), ("cactus", "fern"), weights=weights, bank=bank, engine="fp32",
+        views=2, check=False, cluster=address, checkpoint_every=1.0,
+    )  # fmt: skip
+    seen: list[str] = []
+    ending: list[int] = []
+
+    def progress(text: str, done: int, total: int) -> None:
+        seen.append(text)
+        if text == "Fine-tuning, steps" and done:
+            ending.append(done)
+
+    with pytest.raises(KeyboardInterrupt):
+        run.train(garden, tmp_path / "run", settings, Watch(progress, ending=lambda: bool(ending)))
+    assert (tmp_path / "run.parts").is_dir()
+    assert "Parts done" in seen
+    seen.clear()
+    found = run.train(garden, tmp_path / "run", settings, Watch(lambda text, done, total: seen.append(text)))
+    stages = [row["stage"] for row in found.classifier.history]
+    assert stages == ["probe", "probe", "fine", "fine", "fine"]
+    assert seen.index("Fine-tuning, steps") < seen.index("Parts done")  # the one at the end, by what was learned
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_what_only_one_machine_can_do_is_refused(refused: Callable[..., str], garden: Path, tmp_path: Path) -> None:
@@ -165,7 +195,7 @@ def test_what_only_one_machine_can_do_is_refused(refused: Callable[..., str], ga
         (("--engine", "int8"), "in fp32, bf16 or auto, not in int8"),
     ):
         assert sentence in refused("train", garden, "-o", tmp_path / "run", "--cluster", "local", *options)
-    run = ("-o", tmp_path / "run.npz")
-    for command in (("train", garden, *run), ("features", garden, *run), ("check", garden)):
+    output = ("-o", tmp_path / "run.npz")
+    for command in (("train", garden, *output), ("features", garden, *output), ("check", garden)):
         assert "--gpus-per-worker is for --cluster" in refused(*command, "--gpus-per-worker", 1)
     assert not list(tmp_path.iterdir())

@@ -113,7 +113,6 @@ class _Learner:
         self._compile(strategy, SCALE if policy == "mixed_float16" else 1.0)
         self.epoch, self.step = task.epoch, 0
         self.sums = np.zeros(4)
-        self.logs: dict[str, float] = {}
         self._assign(task.variables)
         self._saved = self._asked = time.monotonic()
 
@@ -182,15 +181,16 @@ class _Learner:
     def run(self) -> None:
         """Go on from the last checkpoint to the end."""
         self._resume()
-        over = bool(self.logs) and not self.step and self._told()  # whoever is told may not know of it yet
+        over = False
         while not over and self.epoch < self.task.epochs:
             if not self._epoch():
                 return
-            self._watch()
+            logs = self._watched()
             self.epoch, self.step, self.sums = self.epoch + 1, 0, np.zeros(4)
             self._require_equal()
-            self._save()
-            over = self._told()
+            over = self._told(logs)
+            if not over and self._total(np.int64(self._due())):
+                self._save()
 
     def _epoch(self) -> bool:
         """Do the rest of an epoch; returns whether it came to its end."""
@@ -213,15 +213,16 @@ class _Learner:
                 return False
         return True
 
-    def _watch(self) -> None:
-        """Turn the sums of an epoch into its figures, those of the photos to look at included."""
-        self.logs = figures(self.sums)
+    def _watched(self) -> dict[str, float]:
+        """The figures of an epoch by its sums, and those of the photos to look at."""
+        logs = figures(self.sums)
         if self.task.watched is not None:
             batches = self.task.watched.of(self.rank, self.workers).batches(self.local)
             sums = np.zeros(4)
             for _ in range(self.task.watched.steps(self.workers, self.local)):
                 sums += self._run(self._looked, next(batches, None), 1, np.zeros(2))[:4]
-            self.logs |= {f"val_{name}": value for name, value in figures(sums).items()}
+            logs |= {f"val_{name}": value for name, value in figures(sums).items()}
+        return logs
 
     def _run(self, step: Any, batch: Batch | None, photos: int, flags: NDArray[Any]) -> NDArray[Any]:
         """Take a step; a batch that is not full is filled up with rows that do not count."""
@@ -247,9 +248,12 @@ class _Learner:
 
             self._asked = now
             flags[0] = ray.get(self.task.desk.step.remote(self.epoch * self.steps + self.step))
-        if self.rank == 0 and now - self._saved > self.task.every:
-            flags[1] = 1.0
+        flags[1] = self._due()
         return flags
+
+    def _due(self) -> bool:
+        """Whether it is time for a checkpoint; the first worker decides for all."""
+        return self.rank == 0 and time.monotonic() - self._saved > self.task.every
 
     def _require_equal(self) -> None:
         """Have all workers compare their weights.
@@ -257,7 +261,9 @@ class _Learner:
         Raises:
             RuntimeError: they differ.
         """
-        digest = hashlib.sha256(b"".join(np.ascontiguousarray(value).tobytes() for value in self._values()[:-1]))
+        digest = hashlib.sha256()
+        for variable in self.suffix.variables:
+            digest.update(np.ascontiguousarray(variable).data)
         own = int(digest.hexdigest()[:10], 16)
         if int(self._total(np.int64(own))) != own * self.workers:
             raise RuntimeError(f"The workers' weights differ after epoch {self.epoch}.")
@@ -270,14 +276,14 @@ class _Learner:
         with tempfile.TemporaryDirectory(prefix="leafgraft-") as name:
             checkpoint = None
             if self.rank == 0:
-                facts = {"epoch": self.epoch, "step": self.step, "sums": self.sums.tolist(), "logs": self.logs}
+                facts = {"epoch": self.epoch, "step": self.step, "sums": self.sums.tolist()}
                 Path(name, "state.json").write_text(json.dumps(facts), encoding="utf-8")
                 np.savez(Path(name, "state.npz"), *self._values())
                 checkpoint = ray.train.Checkpoint.from_directory(name)
             ray.train.report({"epoch": self.epoch, "step": self.step}, checkpoint=checkpoint)
 
     def _resume(self) -> None:
-        """Take up the last checkpoint, if it is further than what the task says."""
+        """Take up the last checkpoint, if it goes on from an epoch that whoever asked knows of."""
         import ray.train
 
         checkpoint = ray.train.get_checkpoint()
@@ -285,21 +291,20 @@ class _Learner:
             return
         with checkpoint.as_directory() as name:
             facts = json.loads(Path(name, "state.json").read_text(encoding="utf-8"))
-            if (facts["epoch"], facts["step"]) <= (self.task.epoch, 0):
+            if not self.task.epoch <= facts["epoch"] <= ray.get(self.task.desk.known.remote()):
                 return
             with np.load(Path(name, "state.npz")) as arrays:
                 self._assign([arrays[f"arr_{place}"] for place in range(len(arrays.files))])
-        self.epoch, self.step, self.logs = facts["epoch"], facts["step"], facts["logs"]
-        self.sums = np.array(facts["sums"])
+        self.epoch, self.step, self.sums = facts["epoch"], facts["step"], np.array(facts["sums"])
 
-    def _told(self) -> bool:
+    def _told(self, logs: dict[str, float]) -> bool:
         """Tell of the epoch that is done; returns whether it was the last."""
         over = 0
         if self.rank == 0:
             import ray
 
             desk, last = self.task.desk, self.epoch - 1
-            ray.get(desk.tell.remote(last, self.epoch * self.steps, self.logs, self._values()))
+            ray.get(desk.tell.remote(last, self.epoch * self.steps, logs, self._values()))
             while (answer := ray.get(desk.verdict.remote(last))) is None:
                 time.sleep(0.05)
             over = int(answer)

@@ -181,7 +181,7 @@ class Cluster:
         from leafgraft.cluster.learner import Task
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        desk = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote()
+        desk = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote(place.epoch)
         task = Task(
             suffix=course.suffix.to_json(),
             loss=keras.losses.serialize(course.suffix.loss),
@@ -256,8 +256,9 @@ class Cluster:
 class Desk:
     """Where workers and the process that asked them leave word for each other; an actor."""
 
-    def __init__(self) -> None:
-        self._steps, self._ending = 0, False
+    def __init__(self, known: int) -> None:
+        """Begin where so many epochs are known."""
+        self._known, self._steps, self._ending = known, 0, False
         self._news: list[tuple[int, dict[str, float], Variables]] = []
         self._answers: dict[int, bool] = {}
 
@@ -281,8 +282,13 @@ class Desk:
         return self._steps, news
 
     def answer(self, epoch: int, over: bool) -> None:
-        """Say whether an epoch was the last."""
+        """Say whether an epoch was the last; from now on it is known."""
         self._answers[epoch] = over
+        self._known = max(self._known, epoch + 1)
+
+    def known(self) -> int:
+        """How many epochs whoever asked for them knows of."""
+        return self._known
 
     def end(self) -> None:
         """Somebody wants to end."""

@@ -150,19 +150,22 @@ def fit(
         )
 
         def told(epoch: int, logs: dict[str, float], values: Variables) -> bool:
-            if epoch == place.epoch:  # others may begin by telling what is known already
+            if epoch == place.epoch:  # others may have gone back to a checkpoint of theirs
                 keep.assign(values)
                 whole.on_epoch_end(epoch, logs)
                 place.ended = place.epoch >= epochs or halves.suffix.stop_training
-                if checkpoint:
-                    checkpoint.write()
                 if not place.ended:
                     whole.on_epoch_begin(place.epoch)
             return place.ended
 
         whole.on_train_begin()
         whole.on_epoch_begin(place.epoch)
-        machines.fit(course, shards, watched_shards, place, keep.values(), told, steps.at)
+        try:
+            machines.fit(course, shards, watched_shards, place, keep.values(), told, steps.at)
+        except BaseException:
+            if checkpoint:
+                checkpoint.write()  # so that theirs, of the epoch at hand, goes on from here
+            raise
         whole.on_train_end()
     else:
         if (unfreeze or means.machines) and views != "fresh":
