@@ -1,15 +1,16 @@
-"""A model of fine-tuning on many workers: what a step takes, from figures that were measured on two.
+"""A model of fine-tuning on many workers: what a step takes, from figures that were measured on one and two.
 
-python -m benchmarks.scaling [--photo 0.0086] [--reading 400] [--adding 1.1] [--network 10] [--parameters 17]
+python -m benchmarks.scaling [--photo 7.5] [--row 0.2] [--parameters 4.5] [--network 10] [--each 16]
 
-A step is the slower of computing and reading, as shards are read ahead, and then the adding up of gradients:
+A step is the slower of computing and reading, as shards are read ahead, then the adding up of gradients, then taking
+the step:
 
-    step = max(photos * photo, photos * row / reading) + sum(workers)
+    step = max(photos * photo, photos * row / reading) + sum(workers) + parameters * applying
     sum  = 2 (w - 1) / w * bytes / bandwidth + 2 (w - 1) * latency
 
 The sum is that of a ring (Patarasu & Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002), which is what TensorFlow's
 collectives do. Nothing is shuffled over the network: which photos share a shard is settled when they are listed, so the
-model has no term for it; to move every row once an epoch would cost what the last column says.
+model has no term for it; `--photos` says what it would cost to move every row once an epoch.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+WORKERS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Machines:
         reading: bytes a second that one worker reads.
         store: bytes a second that the disk or store gives to all workers together.
         parameters: how many numbers learn.
-        bandwidth: bytes a second between two workers.
+        applying: seconds to take a step, for each of them.
+        bandwidth: bytes a second that a worker sends, by its network card or its processor.
         latency: seconds of a message.
     """
 
@@ -39,6 +41,7 @@ class Machines:
     reading: float
     store: float
     parameters: float
+    applying: float
     bandwidth: float
     latency: float
 
@@ -55,13 +58,13 @@ class Machines:
     def rate(self, workers: int, size: int) -> float:
         """Photos a second of all workers."""
         computing, reading, adding = self.step(workers, size)
-        return size / (max(computing, reading) + adding)
+        return size / (max(computing, reading) + adding + self.parameters * self.applying)
 
 
 def table(machines: Machines, each: int, least: int) -> str:
-    """Rates for many workers, as Markdown: with ``each`` photos for each worker and step, ``least`` in all."""
+    """Rates of many workers, as Markdown: with ``each`` photos for each worker and step, ``least`` in all."""
     lines = [
-        "| workers | photos a step | computing | reading | adding up | photos a second | of the ideal | what limits |",
+        "| workers | photos a step | computing | reading | adding up | photos a second | times one | what limits |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for workers in WORKERS:
@@ -69,30 +72,42 @@ def table(machines: Machines, each: int, least: int) -> str:
         parts = machines.step(workers, size)
         rate = machines.rate(workers, size)
         limit = ("computing", "reading", "adding up")[parts.index(max(parts))]
-        ideal = rate / (workers / machines.photo)
         seconds = " | ".join(f"{1000 * part:.0f} ms" for part in parts)
-        lines.append(f"| {workers} | {size} | {seconds} | {rate:,.0f} | {100 * ideal:.0f} % | {limit} |")
+        times = rate / machines.rate(1, max(least, each))
+        lines.append(f"| {workers} | {size:,} | {seconds} | {rate:,.0f} | {times:.1f} | {limit} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Print a table for one kind of machine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photo", type=float, default=0.0086, help="seconds of a worker for a photo of a step")
-    parser.add_argument("--row", type=float, default=0.25, help="MB of a photo in a shard")
-    parser.add_argument("--reading", type=float, default=400, help="MB a second that a worker reads")
+    parser.add_argument("--photo", type=float, default=7.5, help="milliseconds of a worker for a photo of a step")
+    parser.add_argument("--row", type=float, default=0.2, help="MB of a photo in a shard")
+    parser.add_argument("--reading", type=float, default=240, help="MB a second that a worker reads")
     parser.add_argument("--store", type=float, default=1250, help="MB a second of the disk or store, for all workers")
-    parser.add_argument("--parameters", type=float, default=17, help="millions of numbers that learn")
-    parser.add_argument("--network", type=float, default=10, help="Gbit a second between two machines")
-    parser.add_argument("--latency", type=float, default=0.1, help="milliseconds of a message")
+    parser.add_argument("--parameters", type=float, default=4.5, help="millions of numbers that learn")
+    parser.add_argument("--applying", type=float, default=5.0, help="milliseconds a million to take a step")
+    parser.add_argument("--sending", type=float, default=270, help="MB a second that a worker's processor can send")
+    parser.add_argument("--network", type=float, default=10, help="Gbit a second of a network card")
+    parser.add_argument("--latency", type=float, default=0.5, help="milliseconds of a message")
     parser.add_argument("--each", type=int, default=16, help="photos a step for each worker")
     parser.add_argument("--least", type=int, default=32, help="photos a step in all, at least")
+    parser.add_argument("--photos", type=float, default=10, help="millions of photos that a shuffle would move")
     given = parser.parse_args()
     machines = Machines(
-        given.photo, given.row * 1e6, given.reading * 1e6, given.store * 1e6, given.parameters * 1e6,
-        given.network * 1e9 / 8, given.latency / 1000,
-    )  # fmt: skip
+        photo=given.photo / 1000,
+        row=given.row * 1e6,
+        reading=given.reading * 1e6,
+        store=given.store * 1e6,
+        parameters=given.parameters * 1e6,
+        applying=given.applying / 1e9,
+        bandwidth=min(given.network * 1e9 / 8, given.sending * 1e6),
+        latency=given.latency / 1000,
+    )
     print(table(machines, given.each, given.least))
+    moved = given.photos * machines.row
+    hours = moved * 1e6 / (given.network * 1e9 / 8) / 3600
+    print(f"\nTo move {moved / 1e6:,.1f} TB once, as a shuffle would, takes one network card {hours:,.1f} hours.")
 
 
 if __name__ == "__main__":

@@ -44,11 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _ByTraining(LoadFileScheduling):  # type: ignore[misc]
-    """Keeps the tests of a file in one process, and all files that read `trained`, which takes a minute, in one."""
+    """Keeps the tests of a file in one process; those of all files that read `trained`, or need a cluster, as well."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return "trained" if _reads_trained(file) else file
+        return "cluster" if "/cluster/" in file else "trained" if _reads_trained(file) else file
 
 
 @functools.cache  # asked for each test, when it is given out and when it is done

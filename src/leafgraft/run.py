@@ -215,13 +215,12 @@ def _begun(
     request = request_of(source, settings, equal)
     require_fit(folder, source, request)
     clock = Clock()
-    with clock("weights"):
-        weights = imagenet.fetch(settings.weights, progress=watch.progress)
     with clock("scan"):
         if machines is None:
             photos = scanned(source, settings, watch.progress)
         else:
             means = Means(settings.bank or imagenet.cache_dir() / "bank", settings.engine, progress=watch.progress)
+            weights = imagenet.fetch(settings.weights, progress=watch.progress)
             photos = machines.scanned(scanning(source, settings), weights, means)
         found = divided(photos, source, settings)  # what cannot be split is refused before anything is computed
     if equal and found.test is None:
@@ -230,6 +229,8 @@ def _begun(
         raise UserError(
             f"The recipe {settings.recipe.name} chooses by validation photos; give --val-fraction a value above 0."
         )
+    with clock("weights"):
+        weights = imagenet.fetch(settings.weights, progress=watch.progress)
     begun = _Begun(source, folder, settings, photos, found, weights, record_of(source, settings, found, equal), clock)
     with held(folder):
         if require_fit(folder, source, request):  # again, as another process may have been at it

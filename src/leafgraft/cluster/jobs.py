@@ -108,8 +108,8 @@ def features(
     Raises:
         UserError: the precision is another, or anything cannot be opened.
     """
-    network = backbone(weights, root, progress)
     engine, key = engine_of(precision, gpus)
+    network = backbone(weights, root, progress)
     settings = f"features {key} {network.network} {PIXELS}"
     arguments = (network_files(network, gpu=bool(gpus)), engine)
     return run(source, Features, arguments, settings, folder, cluster, progress, gpus=gpus)
