@@ -1,6 +1,6 @@
 """A model of fine-tuning on many workers: what a step takes, from figures that were measured on one and two.
 
-python -m benchmarks.scaling [--photo 7.5] [--row 0.2] [--parameters 4.5] [--network 10] [--each 16]
+python -m benchmarks.scaling [--photo 8.6] [--row 0.2] [--parameters 4.5] [--network 10] [--each 16]
 
 A step is the slower of computing and reading, as shards are read ahead, then the adding up of gradients, then taking
 the step:
@@ -81,13 +81,13 @@ def table(machines: Machines, each: int, least: int) -> str:
 def main() -> None:
     """Print a table for one kind of machine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photo", type=float, default=7.5, help="milliseconds of a worker for a photo of a step")
+    parser.add_argument("--photo", type=float, default=8.6, help="milliseconds of a worker for a photo of a step")
     parser.add_argument("--row", type=float, default=0.2, help="MB of a photo in a shard")
     parser.add_argument("--reading", type=float, default=240, help="MB a second that a worker reads")
     parser.add_argument("--store", type=float, default=1250, help="MB a second of the disk or store, for all workers")
     parser.add_argument("--parameters", type=float, default=4.5, help="millions of numbers that learn")
     parser.add_argument("--applying", type=float, default=5.0, help="milliseconds a million to take a step")
-    parser.add_argument("--sending", type=float, default=270, help="MB a second that a worker's processor can send")
+    parser.add_argument("--sending", type=float, default=500, help="MB a second that a worker's processor can send")
     parser.add_argument("--network", type=float, default=10, help="Gbit a second of a network card")
     parser.add_argument("--latency", type=float, default=0.5, help="milliseconds of a message")
     parser.add_argument("--each", type=int, default=16, help="photos a step for each worker")

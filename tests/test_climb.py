@@ -146,6 +146,7 @@ def test_without_validation_photos_few_photos_are_not_fine_tuned_on(
     assert [row["stage"] for row in classifier.history] == ["probe", "probe"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_one_goes_on_to_the_last_digit(
     found: run.Gathered, settings: run.Settings, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_cut_lies_at_the_freeze_boundary(model: Any, base: Any, count: int, cros
     assert halves.takes_photos == (count == 175)
 
 
+@pytest.mark.slow
 def test_every_cut_composes_to_the_whole() -> None:
     keras.utils.set_random_seed(0)
     photo = keras.Input((32, 32, 3), name="photo")  # the same graph on small pictures

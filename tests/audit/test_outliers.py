@@ -59,6 +59,7 @@ def test_photos_of_one_group_or_one_look_have_no_odd_ones() -> None:
     assert outliers(np.repeat(rows[:1], 40, axis=0), np.arange(40)) == []
 
 
+@pytest.mark.slow
 def test_a_cat_and_a_cup_are_odd_in_a_garden(faulty: FaultyGarden) -> None:
     usable = [photo for photo in faulty.photos() if not photo.problem]
     rows = rooted(faulty.features(usable))

@@ -36,6 +36,7 @@ def whole(garden: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory)
     return run
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(
     whole: SmallRun,
     garden: Path,

@@ -51,6 +51,7 @@ def held_by(process: psutil.Process) -> dict[str, int]:
     return {"mb": process.memory_info().rss // 10**6, "files": process.num_fds(), "threads": process.num_threads()}
 
 
+@pytest.mark.slow
 def test_nothing_grows(
     garden: Path,
     weights: Path,

@@ -9,9 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from chaos.small_run import SmallRun
 
 
+@pytest.mark.slow
 def test_two_trainings_and_a_prediction_on_one_cache(
     garden: Path, weights: Path, trained_run: Path, tmp_path: Path, amount: Callable[[int, int], int]
 ) -> None:
