@@ -14,7 +14,7 @@ import pytest
 from benchmarks.cluster import two_nodes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keys() -> Iterator[None]:
     """What one shows to a store of objects; nodes have it from where they are started."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
@@ -24,9 +24,9 @@ def keys() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nodes(keys: None) -> Iterator[Any]:
-    """Two nodes of one processor each, begun for the first test that needs them and ended after the last."""
+    """Two nodes of one processor each, begun for the tests of one file and ended after them."""
     with ExitStack() as stack:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
