@@ -207,7 +207,7 @@ class _Learner:
             self.sums += found[:4]
             self.step += 1
             ending, due = found[4:] > 0
-            if (ending or due) and self.step < self.steps:
+            if ending or (due and self.step < self.steps):
                 self._save()
             if ending:
                 return False
