@@ -19,7 +19,7 @@ from leafgraft.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "leafgraft"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
@@ -27,6 +27,16 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 def blocks(text: str, language: str) -> list[str]:
     """The fenced blocks in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def name_of(page: Path) -> str:
+    """What a test of a page is called."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def prose(text: str) -> str:
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def commands(group: Any, name: str = "leafgraft") -> Iterator[tuple[str, set[str]]]:
@@ -43,43 +53,51 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 def named_command(text: str) -> str:
     """The longest command that a line calls; its first word after ``leafgraft`` must be one."""
     words = text.split()
-    name = " ".join(words[:2])
+    name = " ".join(words[: 1 if words[1].startswith("-") else 2])
     assert name in COMMANDS, f"there is no command {name!r}"
     longer = " ".join(words[:3])
     return longer if longer in COMMANDS else name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_relative_links_lead_to_files(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text(encoding="utf-8")))
     for target in targets:
         if not target.startswith(("http://", "https://", "mailto:", "#")):
             assert (page.parent / target.partition("#")[0]).is_file(), f"{page.name} links to {target}"
 
 
-def test_commands_of_the_readme_exist_and_take_the_options_shown() -> None:
-    lines = [line.partition(" #")[0] for block in blocks(README, "bash") for line in block.splitlines()]
-    calls = [line for line in lines if line.startswith("leafgraft ")]
-    assert len(calls) >= 5
-    for call in [*calls, *re.findall(r"`(leafgraft [^`]+)`", README)]:
+def called(text: str) -> list[str]:
+    """The commands of leafgraft that a page shows, in blocks and in the text, without comments."""
+    lines = "\n".join(blocks(text, "bash")).replace("\\\n", " ").splitlines()
+    in_blocks = [re.search(r"(?:^|= |\| |\w=\S+ )(leafgraft .*)", line.partition(" #")[0]) for line in lines]
+    return [found[1] for found in in_blocks if found] + re.findall(r"`(leafgraft [^`]+)`", prose(text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_exist_and_take_the_options_shown(page: Path) -> None:
+    for call in called(page.read_text(encoding="utf-8")):
         options = COMMANDS[named_command(call)]
-        unknown = {word.partition("=")[0] for word in call.split() if word.startswith("-")} - options
+        words = call.partition(" > ")[0].split()
+        unknown = {word.partition("=")[0] for word in words if re.match(r"--?\w", word)} - options
         assert not unknown, f"{call!r} has no option {unknown}"
 
 
-def test_every_option_that_the_readme_mentions_exists() -> None:
+def test_the_readme_shows_commands() -> None:
+    assert len(called(README)) >= 5
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")], ids=name_of)
+def test_every_option_that_a_page_mentions_exists(page: Path) -> None:
     known = set().union(*COMMANDS.values())
-    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
-    assert mentioned
+    mentioned = set(re.findall(r"(?<=`)--[a-z][a-z0-9-]*", prose(page.read_text(encoding="utf-8"))))
     assert mentioned <= known
 
 
-def test_the_python_of_the_readme_compiles_and_imports_what_exists() -> None:
-    found = blocks(README, "python")
-    assert found
-    for block in found:
-        compile(block, "README.md", "exec")
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_compiles_and_imports_what_exists(page: Path) -> None:
+    for block in blocks(page.read_text(encoding="utf-8"), "python"):
+        compile(block, page.name, "exec")
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom):
                 module = importlib.import_module(str(node.module))
