@@ -95,6 +95,13 @@ def test_a_name_that_is_no_unicode_survives_in_json(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"folder": name}
 
 
+def test_very_many_files_are_brought_to_the_disk_at_once(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "many", "1000") as temporary:
+        for number in range(1001):
+            (temporary / str(number)).touch()
+    assert len(list((tmp_path / "many").iterdir())) == 1001
+
+
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     place = tmp_path / "parent" / "folder"
     with pytest.raises(FileNotFoundError), whole_folder(place, "sign") as folder:

@@ -41,10 +41,11 @@ def png(number: int, mode: str = "RGB", format: str = "png") -> bytes:
     return file.getvalue()
 
 
-def test_a_folder_is_given_back_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_is_given_back_as_it_is(tmp_path: Path, cache: Path) -> None:
     assert brought(tmp_path) is tmp_path
     assert brought("s3://bucket/photos") == "s3://bucket/photos"
     assert origin(tmp_path) is None
+    assert origin(cache / "hub" / "hf" / "photos") is None
 
 
 def test_photos_are_brought_once_with_their_bytes_names_and_splits(datasets: Any, plants: Path, cache: Path) -> None:
@@ -65,7 +66,7 @@ def test_photos_are_brought_once_with_their_bytes_names_and_splits(datasets: Any
         for number in range(place * count, (place + 1) * count)
     }
     assert told[-1] == (f"Bringing the photos of hf:{plants}", 18, 18)
-    assert said == [f"hf:{plants}: 18 photos, 0 MB, are kept in {list_.parent}; remove it to free the space."]
+    assert said == [f"hf:{plants}: 18 photos, 0 MB, are kept in {list_.parent}; remove that folder to free the space."]
     about = origin(list_)
     assert about is not None
     assert about["data_set"] == f"hf:{plants}"
@@ -118,14 +119,6 @@ def test_an_interruption_leaves_nothing(datasets: Any, plants: Path, cache: Path
         brought(f"hf:{plants}", told)
     assert [path.name for path in cache.rglob("*") if path.is_file()] == ["lock"]
     assert len(rows(brought(Path(f"hf:{plants}")))) == 18
-
-
-def test_what_a_killed_process_left_is_removed(datasets: Any, plants: Path, cache: Path) -> None:
-    list_ = brought(Path(f"hf:{plants}"))
-    half = list_.parent.parent / f".leafgraft-{'0' * 32}"
-    list_.parent.rename(half)
-    assert brought(Path(f"hf:{plants}")) == list_
-    assert not half.exists()
 
 
 @pytest.mark.parametrize("tiny_disk", [64], indirect=True)

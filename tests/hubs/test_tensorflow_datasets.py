@@ -87,6 +87,15 @@ def test_a_split_without_labels_is_left_out_by_name(cache: Path) -> None:
     assert len(lines) == 1 + 12
 
 
+def test_what_a_killed_process_left_is_not_taken(cache: Path) -> None:
+    list_ = brought(Path("tfds:planted_plants"))
+    half = list_.parent.parent / f".leafgraft-{'0' * 32}"
+    list_.parent.rename(half)
+    assert brought(Path("tfds:planted_plants")) == list_
+    assert list_.is_file()
+    assert not half.exists()
+
+
 @pytest.mark.slow
 def test_a_run_on_a_data_set_can_be_repeated(
     leafgraft: Callable[..., Any], weights: Path, cache: Path, tmp_path: Path

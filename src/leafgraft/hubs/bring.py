@@ -60,9 +60,10 @@ def brought(source: Source, progress: Progress | None = None, say: Callable[[str
 
 def origin(source: Path) -> dict[str, Any] | None:
     """What is known of the data set that a CSV is the list of, to get it again; None for photos of no hub."""
-    if not source.absolute().is_relative_to(_root().absolute()):
+    about = source.parent / ABOUT
+    if not source.absolute().is_relative_to(_root().absolute()) or not about.is_file():
         return None
-    return dict(json.loads((source.parent / ABOUT).read_text(encoding="utf-8")))
+    return dict(json.loads(about.read_text(encoding="utf-8")))
 
 
 def _root() -> Path:
@@ -97,7 +98,7 @@ def _list_of(request: Request, progress: Progress | None, say: Callable[[str], N
 
 def _whole(place: Path) -> Path | None:
     """What has been brought already."""
-    return next((path.parent for path in sorted(place.glob(f"*/{ABOUT}"))), None)
+    return next((path.parent for path in sorted(place.glob(f"[!.]*/{ABOUT}"))), None)  # a dot begins what is half done
 
 
 def _bring(
@@ -126,7 +127,8 @@ def _bring(
         raise UserError(
             f"{request} does not fit on the disk of {_root()}: free some, or have LEAFGRAFT_CACHE name another folder."
         ) from error
-    say(f"{request}: {len(photos):,} photos, {size / 1e6:,.0f} MB, are kept in {folder}; remove it to free the space.")
+    kept = f"{len(photos):,} photos, {size / 1e6:,.0f} MB, are kept in {folder}"
+    say(f"{request}: {kept}; remove that folder to free the space.")
 
 
 def _fill(
