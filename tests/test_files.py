@@ -16,6 +16,8 @@ from leafgraft.files import FORMULA, guarded, whole, whole_folder, write_csv, wr
 from leafgraft.photos.manifest import read_manifest, write_manifest
 from leafgraft.photos.photo import Photo
 
+pytestmark = pytest.mark.quick
+
 # Where the guard has to decide: quotes before signs, signs after quotes, and much else.
 cells = st.text(st.sampled_from(string.ascii_letters + "'\"=+-@,;\t\n\r äß日🌹"), max_size=8)
 
