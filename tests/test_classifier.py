@@ -150,7 +150,6 @@ def test_features_are_those_of_the_model_as_it_is(weights: Path, bank: Path, hel
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_one_pass_for_both_stages_changes_nothing_in_the_first(
     weights: Path, bank: Path, photos: Pictures, held_out: Pictures
 ) -> None:
@@ -201,7 +200,7 @@ def test_batch_norm_moves_when_asked_to(weights: Path, bank: Path, photos: Pictu
     assert np.array_equal(first.moving_mean.numpy(), before[1])  # it lies below the cut
 
 
-@pytest.mark.parametrize("count", [0, 1, 10])
+@pytest.mark.parametrize("count", [pytest.param(0, marks=pytest.mark.slow), 1, 10])
 def test_only_the_unfrozen_layers_change(
     random_classifier: PlantClassifierTransferLearning, photos: Pictures, count: int
 ) -> None:
@@ -310,10 +309,10 @@ class TestKeywords:
     def test_labels_in_all_forms(self, ready: PlantClassifierTransferLearning, photos: Pictures) -> None:
         X, names = photos
         numbers = np.repeat(np.arange(3), 6)
-        for y in (names, list(names), numbers, numbers.tolist(), np.eye(3)[numbers]):
+        for y in (list(names), numbers, np.eye(3)[numbers]):
             assert ready.train_with_frozen_base(X, y, epochs=1, verbose=0).history["accuracy"]
         assert ready.classes == tuple(NAMES)
-        assert len(ready.history) == 5
+        assert len(ready.history) == 3
 
     def test_validation_split(self, ready: PlantClassifierTransferLearning, photos: Pictures) -> None:
         history = ready.train_with_frozen_base(photos[0], photos[1], epochs=1, validation_split=0.34, verbose=0)

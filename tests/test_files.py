@@ -16,6 +16,8 @@ from leafgraft.files import FORMULA, guarded, whole, whole_folder, write_csv, wr
 from leafgraft.photos.manifest import read_manifest, write_manifest
 from leafgraft.photos.photo import Photo
 
+pytestmark = pytest.mark.quick
+
 # Where the guard has to decide: quotes before signs, signs after quotes, and much else.
 cells = st.text(st.sampled_from(string.ascii_letters + "'\"=+-@,;\t\n\r äß日🌹"), max_size=8)
 
@@ -93,6 +95,13 @@ def test_a_name_that_is_no_unicode_survives_in_json(tmp_path: Path) -> None:
     name = os.fsdecode(b"r\xf6se")
     write_json(tmp_path / "a.json", {"folder": name})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"folder": name}
+
+
+def test_very_many_files_are_brought_to_the_disk_at_once(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "many", "1000") as temporary:
+        for number in range(1001):
+            (temporary / str(number)).touch()
+    assert len(list((tmp_path / "many").iterdir())) == 1001
 
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from leafgraft.errors import UserError
 from leafgraft.inputs import as_dataset, as_pixels, class_weights
 from leafgraft.photos.dataset import Dataset
 
+pytestmark = pytest.mark.quick
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3), np.uint8)
 NAMES = ("daisy", "iris", "tulip")
 

@@ -7,6 +7,8 @@ import pytest
 from conftest import rows
 from leafgraft.ledger import Ledger
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_no_spreadsheet_runs_the_name_of_a_photo_or_a_species(tmp_path: Path, start: str) -> None:

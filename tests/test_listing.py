@@ -7,6 +7,8 @@ import pytest
 from leafgraft.errors import UserError
 from leafgraft.listing import listed
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:

@@ -10,6 +10,8 @@ import pytest
 from leafgraft import machine
 from leafgraft.machine import Clock
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

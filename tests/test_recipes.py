@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from leafgraft.photos import Augmentation
 from leafgraft.recipes import CLASSIC, RECIPES, fine_tuning_pays, views_per_photo
+
+pytestmark = pytest.mark.quick
 
 
 def test_classic_is_the_assignment() -> None:

@@ -13,6 +13,8 @@ from leafgraft.files import write_json
 from leafgraft.photos import Photo, write_manifest
 from leafgraft.runfolder import held, require_fit, require_same_photos
 
+pytestmark = pytest.mark.quick
+
 REQUEST = {"photos": "/photos", "recipe": {"name": "auto", "epochs_fine": 20}, "only": None, "seed": 1}
 
 

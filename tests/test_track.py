@@ -16,6 +16,8 @@ from PIL import Image
 from leafgraft.errors import UserError
 from leafgraft.track import TRACKERS, tracker
 
+pytestmark = pytest.mark.quick
+
 RECORD: dict[str, Any] = {
     "command": "leafgraft train photos -o run",
     "recipe": {"name": "quick", "epochs_fine": 0, "budget": None, "augmentation": {"rotation": 20.0, "flip": True}},

@@ -56,9 +56,10 @@ class PlantClassifierTransferLearning:
         classifier.train_fine_tuning(X_train, y_train, epochs=20)
 
     Wherever photos are asked for, they may be an array (n, 224, 224, 3) in RGB, uint8 or float 0-255 (floats within 0-1
-    are recognised and scaled); a folder with a folder of photos per species, or a CSV with path and label; or a
-    `leafgraft.photos.dataset.Dataset`. Labels may be one-hot (n, num_classes), integers (n,), names (n,), or None
-    where a folder names them. Preprocessing happens inside the model: never scale or centre photos yourself.
+    are recognised and scaled); a folder with a folder of photos per species, or a CSV with path and label; a data set
+    of a hub, such as "hf:owner/name" (see `leafgraft.hubs.request.parse`); or a `leafgraft.photos.dataset.Dataset`.
+    Labels may be one-hot (n, num_classes), integers (n,), names (n,), or None where a folder names them. Preprocessing
+    happens inside the model: never scale or centre photos yourself.
 
     While layers are frozen their results for a photo do not change, so they are computed once for each view of each
     photo and kept on disk (`leafgraft.engine.bank`); the epochs then cost only the layers that learn. What they

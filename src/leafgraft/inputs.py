@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leafgraft.errors import UserError
+from leafgraft.hubs.bring import brought
 from leafgraft.photos.dataset import Dataset
 from leafgraft.photos.decode import SIDE
 from leafgraft.photos.folder import scan
 
 Photos = NDArray[Any] | str | Path | Dataset
-"""Pixels (n, 224, 224, 3), a folder or CSV, or a data set."""
+"""Pixels (n, 224, 224, 3); a folder, a CSV, or a data set of a hub (``hf:NAME``, ``tfds:NAME``); or a data set."""
 
 Side = Literal["train", "val", "test"]
 """What photos are for."""
@@ -46,7 +47,7 @@ def as_dataset(
     if isinstance(photos, str | Path):
         if labels is not None:
             raise UserError(f"{photos} names the species of its photos itself; leave y out.")
-        data = _of_folder(Path(photos), classes, side)
+        data = _of_folder(_at_hand(Path(photos)), classes, side)
     elif isinstance(photos, Dataset):
         if labels is not None:
             raise UserError("A Dataset brings its labels itself; leave y out.")
@@ -107,6 +108,10 @@ def _array(values: Any, what: str) -> NDArray[Any]:
         return np.asarray(values)
     except ValueError:
         raise UserError(f"{what} must make one array. Received: a sequence of things of different shapes.") from None
+
+
+def _at_hand(source: Path) -> Path:
+    return brought(source, say=lambda text: print(f"leafgraft: {text}", file=sys.stderr))
 
 
 def _of_folder(source: Path, classes: tuple[str, ...] | None, side: Side) -> Dataset:
@@ -206,12 +211,12 @@ def class_weights(given: Mapping[Any, float] | str | None, data: Dataset) -> dic
 
 
 def photos_in(source: Path) -> Dataset:
-    """All photos in a folder or CSV, whatever they show, in the order of `scan`.
+    """All photos in a folder, CSV or data set of a hub, whatever they show, in the order of `scan`.
 
     Raises:
         UserError: there is none, or one of them cannot be read.
     """
-    photos = scan(source, fewest=1)
+    photos = scan(_at_hand(source), fewest=1)
     for photo in photos:
         if photo.problem:
             raise UserError(f"{photo.path} cannot be used: {photo.problem}; take it out of {source}.")

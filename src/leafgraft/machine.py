@@ -42,6 +42,11 @@ def allotted() -> int:
     return int(share) if share.isdecimal() else 0
 
 
+def offline() -> bool:
+    """Whether LEAFGRAFT_OFFLINE forbids every download."""
+    return os.environ.get("LEAFGRAFT_OFFLINE", "0") not in ("", "0")
+
+
 def free_bytes() -> int:
     """Memory that this process may still take, which can be less than the machine has."""
     import psutil

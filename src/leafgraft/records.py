@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from leafgraft import imagenet
 from leafgraft.files import sha256
 from leafgraft.gathering import Gathered, Settings
+from leafgraft.hubs.bring import origin
 from leafgraft.machine import versions
 from leafgraft.photos import Photo
 from leafgraft.report.card import CardFacts, card
@@ -63,6 +64,7 @@ def record_of(source: Path, settings: Settings, found: Gathered, equal: str | No
         "weights": imagenet.status()
         if settings.weights is None
         else {"file": str(settings.weights), "sha256": sha256(settings.weights)},
+        "hub": origin(source),
         "garden": (source / "garden.json").is_file(),
         "versions": versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

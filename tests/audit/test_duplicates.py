@@ -15,6 +15,8 @@ from leafgraft.photos.garden import SPECIES, draw
 from leafgraft.photos.garden.camera import photograph
 from leafgraft.photos.garden.plot import PLANTS
 
+pytestmark = pytest.mark.quick
+
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from leafgraft.audit.labels import out_of_fold, suspects
 from leafgraft.engine.probe import rooted
 
+pytestmark = pytest.mark.quick
+
 
 def clouds(classes: int, apiece: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Rows around one centre a class."""

@@ -13,6 +13,8 @@ from leafgraft.audit.looks import looks
 from leafgraft.errors import UserError
 from leafgraft.photos.garden import draw
 
+pytestmark = pytest.mark.quick
+
 
 def saved(folder: Path, *images: Image.Image) -> list[Path]:
     """Write images without loss."""

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from leafgraft.audit import pairs
 from leafgraft.audit.pairs import as_pairs, groups_of, linked, neighbours
 
+pytestmark = pytest.mark.quick
+
 # Whole numbers, so that products are exact whatever order they are summed in.
 ROWS = st.integers(0, 25).flatmap(lambda n: arrays(np.float32, (n, 4), elements=st.integers(-9, 9).map(float)))
 COUPLES = st.integers(1, 20).flatmap(

@@ -27,6 +27,8 @@ from leafgraft.verdict.unknown import Known
 from leafgraft.weights_format import expected_shapes, from_tensorflow_js, read
 from weights_on_disk import keras_h5
 
+pytestmark = pytest.mark.quick
+
 SHAPES = expected_shapes()
 
 

@@ -10,6 +10,8 @@ import pytest
 from conftest import Said
 from leafgraft.engine.bank import Bank, row_key
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bank:

@@ -10,6 +10,8 @@ from conftest import Said, rows
 from leafgraft.photos import scan
 from leafgraft.serve.corrections import Corrections
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def file(garden: Path, tmp_path: Path) -> Path:

@@ -8,6 +8,8 @@ import pytest
 
 from conftest import Said
 
+pytestmark = pytest.mark.quick
+
 
 def test_it_says_what_is_here(leafgraft: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEAFGRAFT_CACHE", str(tmp_path / "not" / "there"))

@@ -4,10 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from conftest import Said
 from leafgraft.photos.garden import SPECIES
+
+pytestmark = pytest.mark.quick
 
 
 def test_it_draws_a_folder_per_species(

@@ -17,6 +17,8 @@ from conftest import Said
 from leafgraft import imagenet
 from leafgraft.cli import screen
 
+pytestmark = pytest.mark.quick
+
 COMMANDS = [
     ("demo",),
     ("check",),

@@ -6,6 +6,8 @@ from leafgraft.cli import screen
 from leafgraft.cli.screen import Bars, bars, classes_of, epoch_line, say
 from leafgraft.errors import UserError
 
+pytestmark = pytest.mark.quick
+
 ROW = {"stage": "frozen", "epoch": 3, "loss": 0.41, "accuracy": 0.881, "val_accuracy": 0.9, "seconds": 1.25}
 
 

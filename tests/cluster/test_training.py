@@ -96,6 +96,7 @@ def test_rows_are_those_of_one_machine(address: str, data: Dataset, weights: Pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_fine_tuning_on_two_workers_is_that_of_one_process(
     address: str, data: Dataset, weights: Path, bank: Path, tmp_path: Path
 ) -> None:

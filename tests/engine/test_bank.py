@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from leafgraft.engine.bank import ENTRY, Bank, room, row_key
 
+pytestmark = pytest.mark.quick
+
 SHAPES = [(2, 3), (4,)]
 
 

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from leafgraft import network
 from leafgraft.engine.batches import batches
 from leafgraft.engine.store import Means, Prefix, Store
 from leafgraft.photos import Augmentation
 from leafgraft.photos.dataset import Dataset
+
+pytestmark = pytest.mark.quick
 
 
 def epochs_of(dataset: Any, count: int) -> list[list[Any]]:

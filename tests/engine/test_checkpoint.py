@@ -14,6 +14,8 @@ from hypothesis.extra import numpy as arrays
 from leafgraft.engine.checkpoint import STATE, Checkpoint, Part
 from leafgraft.errors import UserError
 
+pytestmark = pytest.mark.quick
+
 numbers: st.SearchStrategy[Any] = st.one_of(
     *(
         arrays.arrays(np.dtype(name), arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))

@@ -12,6 +12,8 @@ from leafgraft._tensorflow import keras
 from leafgraft.engine.head import Head
 from leafgraft.network import custom_head, linear_head
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(params=[custom_head, linear_head])
 def model(request: pytest.FixtureRequest) -> Any:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from leafgraft.engine import probe
 
+pytestmark = pytest.mark.quick
+
 
 def clouds(classes: int, apiece: int, spread: float, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Points around one centre a class, not below 0."""

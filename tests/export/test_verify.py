@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from leafgraft.export.verify import LARGEST, MARGIN, answers, compare, milliseconds
 
+pytestmark = pytest.mark.quick
+
 Shares = NDArray[np.float32]
 
 shares = arrays(np.float32, (20, 3), elements=st.floats(0, 1, width=32))

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from leafgraft.machine import cores
 from leafgraft.photos.ahead import in_order
 
+pytestmark = pytest.mark.quick
+
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0, 0.002), max_size=30))

@@ -12,6 +12,8 @@ from leafgraft.errors import UserError
 from leafgraft.photos import Augmentation, Photo, scan
 from leafgraft.photos.dataset import CENTRE, Dataset
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

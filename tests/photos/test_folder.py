@@ -15,6 +15,8 @@ from leafgraft.photos.manifest import write_manifest
 from leafgraft.photos.photo import Photo
 from photos_broken import PROBLEMS, write_broken
 
+pytestmark = pytest.mark.quick
+
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (48, 32)) -> Path:
     """Write a small photo that no other seed has."""

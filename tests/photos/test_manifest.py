@@ -14,6 +14,8 @@ from leafgraft.errors import UserError
 from leafgraft.photos.manifest import COLUMNS, columns, read_manifest, write_manifest
 from leafgraft.photos.photo import Photo
 
+pytestmark = pytest.mark.quick
+
 # Quotes, separators, formula signs and letters of several scripts; no NUL, no slash, no surrogates.
 texts = st.text(st.sampled_from(string.ascii_letters + string.digits + " =+-@'\",;\t\n\r#äßé日本🌹"), max_size=20)
 names = texts.map(str.strip).filter(lambda text: text not in ("", ".", ".."))

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from leafgraft.report.card import CardFacts, card
 
+pytestmark = pytest.mark.quick
+
 FACTS = CardFacts(
     name="Hedgerow",
     classes=["Rosa canina", "Prunus spinosa"],

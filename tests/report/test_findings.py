@@ -17,6 +17,8 @@ from leafgraft.photos.garden import draw
 from leafgraft.report.findings import OF_A_GROUP, sections
 from leafgraft.report.page import Section, audit_page
 
+pytestmark = pytest.mark.quick
+
 ORDER = [
     "across-labels", "across-splits", "unreadable", "labels", "border", "exact", "near", "bursts", "outliers",
     "blurred", "dark", "tiny", "balance",

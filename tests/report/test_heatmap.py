@@ -7,6 +7,8 @@ import pytest
 
 from leafgraft.report import heatmap
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_cell_for_every_count_and_no_other() -> None:
     found = heatmap.confusion(np.array([[8, 0, 2], [0, 5, 0], [0, 0, 0]]), ["rose", "oak", "fern"])

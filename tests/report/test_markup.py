@@ -8,6 +8,8 @@ import pytest
 
 from leafgraft.report import markup
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(0.9654, "96.5 %"), (1, "100.0 %"), (None, "–"), (math.nan, "–"), ("0.5", "50.0 %"), ("", "–")]

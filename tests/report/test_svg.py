@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from leafgraft.report import svg
 
+pytestmark = pytest.mark.quick
+
 FINITE = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from leafgraft.serve.batcher import Batcher
 from leafgraft.serve.refusal import Busy
 
+pytestmark = pytest.mark.quick
+
 
 @settings(max_examples=30, deadline=None)
 @given(

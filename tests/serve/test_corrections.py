@@ -14,6 +14,8 @@ from leafgraft.errors import UserError
 from leafgraft.photos import scan
 from leafgraft.serve.corrections import Corrections, tidy
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def photos(garden: Path) -> list[bytes]:

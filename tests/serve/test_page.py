@@ -10,6 +10,8 @@ import pytest
 
 import leafgraft
 
+pytestmark = pytest.mark.quick
+
 PAGE = Path(leafgraft.__file__).parent / "serve" / "page"
 FILES = {path.name: path.read_text(encoding="utf-8") for path in sorted(PAGE.iterdir())}
 SCRIPTS = {name: text for name, text in FILES.items() if name.endswith(".js")}

@@ -18,6 +18,8 @@ from leafgraft.serve import reading
 from leafgraft.serve.reading import Limits, Room, Upload
 from leafgraft.serve.refusal import Busy, Refused
 
+pytestmark = pytest.mark.quick
+
 SMALL = Limits(megabytes=1, files=3)
 FORM = "multipart/form-data; boundary=x"
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from leafgraft.verdict.calibration import RANGE, reliability, temperature, tempered
 from leafgraft.verdict.metrics import LEAST_PROBABILITY, expected_calibration_error
 
+pytestmark = pytest.mark.quick
+
 Shares = NDArray[np.float32]
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from leafgraft.verdict.compare import Curve, difference, verdict_sentence
 from leafgraft.verdict.metrics import Interval
 
+pytestmark = pytest.mark.quick
+
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=50)
 
 

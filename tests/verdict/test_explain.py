@@ -92,6 +92,8 @@ SCORES: dict[str, Callable[[Any, NDArray[np.float64]], NDArray[np.float64]]] = {
     "custom": custom_score,
     "linear": linear_score,
 }
+HEADS = [pytest.param("custom", marks=pytest.mark.slow), "linear"]
+"""The second one is that of the default recipe; how the two differ is shown by the first test."""
 
 
 @pytest.mark.parametrize("head", SCORES)
@@ -113,7 +115,7 @@ def test_a_cell_is_what_more_of_it_adds_to_the_score(models: dict[str, Any], pho
     assert found
 
 
-@pytest.mark.parametrize("head", SCORES)
+@pytest.mark.parametrize("head", HEADS)
 def test_maps_lie_within_0_and_1_and_the_strongest_cell_is_1(models: dict[str, Any], photos: Pixels, head: str) -> None:
     heat = maps(models[head], photos)
     assert heat.dtype == np.float32
@@ -147,7 +149,7 @@ def test_no_photos_make_no_maps_and_misfits_are_refused() -> None:
             heat_maps(np.ones((2, 7, 7, 4), np.float32), np.ones(shape, np.float32))
 
 
-@pytest.mark.parametrize("head", SCORES)
+@pytest.mark.parametrize("head", HEADS)
 def test_the_heat_is_where_the_plant_is(
     marked: dict[str, NDArray[np.float32]], in_a_corner: tuple[Pixels, NDArray[np.int64]], head: str
 ) -> None:
@@ -192,7 +194,7 @@ def test_an_overlay_is_brightest_where_the_heat_is_and_shows_the_photo() -> None
     assert np.ptp(cold, axis=-1).max() <= 3  # whatever has a colour has it from the heat
 
 
-@pytest.mark.parametrize("head", SCORES)
+@pytest.mark.parametrize("head", HEADS)
 def test_without_its_hottest_cells_an_answer_falls_further(
     models: dict[str, Any],
     marked: dict[str, NDArray[np.float32]],

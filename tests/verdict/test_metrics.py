@@ -26,6 +26,8 @@ from leafgraft.verdict.metrics import (
     wilson_interval,
 )
 
+pytestmark = pytest.mark.quick
+
 BOOLS = st.lists(st.booleans(), min_size=1, max_size=60)
 
 

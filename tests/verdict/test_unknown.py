@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from leafgraft.engine.probe import rooted
 from leafgraft.verdict.unknown import ACCEPTED, MOST, Known, Strangers, some_of_each
 
+pytestmark = pytest.mark.quick
+
 Rows = NDArray[np.float32]
 
 

@@ -18,6 +18,7 @@ from leafgraft.cli.screen import (
     GpusPerWorker,
     Json,
     Weights,
+    at_hand,
     bars,
     require_cluster,
     result,
@@ -81,6 +82,7 @@ def check(
         raise UserError(f"--fix would replace {photos}, which is read; name another file.")
     if html is not None and html.suffix not in (".html", ".htm"):
         raise UserError(f"The page must end in .html. Received: {html}.")
+    photos = at_hand(photos)
     with bars() as progress:
         told = partial(progress, "Reading the photos")
         scanning = partial(scan, photos, fewest=1, group_by=group_by, follow_links=follow_links)

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leafgraft import run
-from leafgraft.cli.screen import Debug, FollowLinks, Json, Seed, Weights, bars, classes_of, epoch_line, result, say
+from leafgraft.cli.screen import (
+    Debug,
+    FollowLinks,
+    Json,
+    Seed,
+    Weights,
+    at_hand,
+    bars,
+    classes_of,
+    epoch_line,
+    result,
+    say,
+)
 from leafgraft.cli.train import (
     Classes,
     EpochsFine,
@@ -58,7 +70,7 @@ def compare(
     settings = run.Settings(
         recipe, classes_of(classes), val_fraction, test_fraction, seed, weights, follow_links=follow_links
     )
-    result(*compared(photos, output, settings, equal), json)
+    result(*compared(at_hand(photos), output, settings, equal), json)
 
 
 def compared(photos: Path, output: Path, settings: run.Settings, equal: str) -> tuple[str, dict[str, Any]]:

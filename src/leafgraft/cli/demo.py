@@ -52,13 +52,15 @@ def demo(
     """
     output.mkdir(parents=True, exist_ok=True)
     garden, folder = output / "garden", output / "run"
+    _require_own(folder, garden)
     with bars() as progress:
         grow(garden, PER_SPECIES, progress=lambda done, total: progress("Growing the garden", done, total))
     say(f"{garden}: {PER_SPECIES} drawn photographs each of {', '.join(SPECIES)}")
     settings = dataclasses.replace(SETTINGS, weights=weights)
     content = _earlier(folder, garden, settings)
     if content is None:
-        _make_way(folder, garden)
+        if folder.exists():
+            shutil.rmtree(folder)
         _, content = compared(garden, folder, settings, "seconds")
     else:
         say(f"{folder} holds this very training already; remove it to train again.")
@@ -74,8 +76,8 @@ def demo(
     result("\n".join(lines), {**content, "sample": named}, json)
 
 
-def _make_way(folder: Path, garden: Path) -> None:
-    """Remove an earlier demo's run, and nothing else.
+def _require_own(folder: Path, garden: Path) -> None:
+    """Let nothing but an earlier demo's run be replaced.
 
     Raises:
         UserError: something else lies there.
@@ -88,7 +90,6 @@ def _make_way(folder: Path, garden: Path) -> None:
         record = {}
     if not (record.get("garden") and record.get("photos") == str(garden.absolute())):
         raise UserError(f"{folder} is not from an earlier demo; choose another folder with -o.")
-    shutil.rmtree(folder)
 
 
 def _earlier(folder: Path, garden: Path, settings: run.Settings) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from leafgraft.bundle import Bundle, find
-from leafgraft.cli.screen import Debug, FollowLinks, Json, bars, result, say
+from leafgraft.cli.screen import HUBS, Debug, FollowLinks, Json, at_hand, bars, result, say
 from leafgraft.engine.prefix import BATCH
 from leafgraft.errors import UserError
 from leafgraft.photos import Photo, read_manifest, scan
@@ -21,7 +21,9 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a ru
 
 def evaluate(
     model: Model,
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder per species, or a CSV with path,label.")],
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help=f"A folder per species; or a CSV with path,label; or {HUBS}.")
+    ],
     follow_links: FollowLinks = False,
     json: Json = False,
     debug: Debug = False,
@@ -35,6 +37,7 @@ def evaluate(
       leafgraft evaluate run/model photos.csv --json
     """
     bundle = Bundle(model, batch=BATCH)
+    photos = at_hand(photos)
     with bars() as progress:
         told = partial(progress, "Reading the photos")
         found = scan(photos, fewest=1, follow_links=follow_links, progress=told)

@@ -10,12 +10,14 @@ import typer
 
 from leafgraft import embeddings, imagenet
 from leafgraft.cli.screen import (
+    HUBS,
     Cluster,
     Debug,
     FollowLinks,
     GpusPerWorker,
     Json,
     Weights,
+    at_hand,
     bars,
     require_cluster,
     result,
@@ -35,7 +37,8 @@ def features(
         str,
         typer.Argument(
             metavar="PHOTOS",
-            help="A folder per species, or a CSV with path,label; with --cluster also Parquet, WebDataset and s3://...",
+            help=f"A folder per species; or a CSV with path,label; or {HUBS}; with --cluster also Parquet, WebDataset "
+            "and s3://...",
         ),
     ],
     output: Annotated[
@@ -72,10 +75,11 @@ def features(
     """
     choose(precision)
     if cluster is not None:
-        _on_cluster(photos, output, precision, follow_links, weights, json, cluster, gpus_per_worker)
+        _on_cluster(at_hand(photos), output, precision, follow_links, weights, json, cluster, gpus_per_worker)
         return
     require_cluster(gpus_per_worker)
     embeddings.require_format(Path(output))
+    photos = at_hand(photos)
     with bars() as progress:
         told = partial(progress, "Reading the photos")
         found = scan(Path(photos), fewest=1, follow_links=follow_links, progress=told)

@@ -11,7 +11,7 @@ import typer
 
 from leafgraft.bundle import Bundle
 from leafgraft.cli.evaluate import Model
-from leafgraft.cli.screen import Cluster, Debug, Json, Top, bars, result, visible
+from leafgraft.cli.screen import HUBS, Cluster, Debug, Json, Top, at_hand, bars, result, visible
 from leafgraft.errors import UserError
 from leafgraft.files import sha256
 from leafgraft.ledger import Ledger, require_format, write
@@ -26,7 +26,9 @@ def predict(
     model: Model,
     photos: Annotated[
         list[str],
-        typer.Argument(metavar="PHOTO", help='Photos, folders, patterns, CSVs with a column path, or "-" for lines.'),
+        typer.Argument(
+            metavar="PHOTO", help=f'Photos, folders, patterns, CSVs with a column path, {HUBS}, or "-" for lines.'
+        ),
     ],
     top: Top = 5,
     output: Annotated[
@@ -63,6 +65,7 @@ def predict(
 
       leafgraft predict run s3://herbarium/scans -o s3://herbarium/answers --cluster auto
     """
+    photos = [at_hand(name) for name in photos]
     if cluster is not None:
         _on_cluster(model, photos, top, output, engine, cluster, json)
         return

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from leafgraft.errors import UserError
+from leafgraft.hubs.request import parse
 from leafgraft.safety.plain import CONTROL
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -50,7 +51,11 @@ GpusPerWorker = Annotated[
     ),
 ]
 
+HUBS = "a data set of a hub: hf:NAME or tfds:NAME"
+"""What stands for photos besides folders and CSVs; see `at_hand`."""
+
 Item = TypeVar("Item")
+Named = TypeVar("Named", str, Path)
 
 _err = Console(stderr=True, highlight=False, emoji=False)  # a file may be called ":rose:.jpg"
 
@@ -168,6 +173,20 @@ def epoch_line(row: Mapping[str, Any]) -> str:
     if row.get("val_accuracy") is not None:
         text += f", held out {100 * row['val_accuracy']:.1f} %"
     return f"{text} ({row['seconds']:.1f} s)"
+
+
+def at_hand(photos: Named) -> Named:
+    """The photos that a command is given; for a data set of a hub the list of them, brought here where it is not yet.
+
+    Raises:
+        UserError: it cannot be had; see `leafgraft.hubs.bring.brought`.
+    """
+    if parse(photos) is None:
+        return photos
+    from leafgraft.hubs.bring import brought
+
+    with bars() as progress:
+        return brought(photos, progress, say)
 
 
 def classes_of(text: str | None) -> list[str] | None:

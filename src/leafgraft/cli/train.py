@@ -11,6 +11,7 @@ import typer
 
 from leafgraft import run
 from leafgraft.cli.screen import (
+    HUBS,
     Cluster,
     Debug,
     FollowLinks,
@@ -18,6 +19,7 @@ from leafgraft.cli.screen import (
     Json,
     Seed,
     Weights,
+    at_hand,
     bars,
     classes_of,
     epoch_line,
@@ -39,7 +41,8 @@ Source = Annotated[
     Path,
     typer.Argument(
         metavar="PHOTOS",
-        help="A folder per species; or train/, val/ and test/ with such folders; or a CSV with path,label[,split].",
+        help="A folder per species; or train/, val/ and test/ with such folders; or a CSV with path,label[,split]; "
+        f"or {HUBS}.",
     ),
 ]
 Run = Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="A new folder for the results.")]
@@ -147,6 +150,8 @@ def train(
 
       leafgraft train photos -o run --folds 5
 
+      leafgraft train hf:nelorth/oxford-flowers -o run
+
       leafgraft train photos -o run --cluster auto
     """
     if output is None and not dry_run:
@@ -182,6 +187,7 @@ def train(
         checkpoint_every=seconds_of(checkpoint_every, "--checkpoint-every"),
         cluster=cluster, gpus_per_worker=gpus_per_worker,
     )  # fmt: skip
+    photos = at_hand(photos)
     if output is None or dry_run:
         if output is not None:
             require_fit(output, photos, request_of(photos, settings))
