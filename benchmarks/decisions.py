@@ -78,9 +78,10 @@ def half(seen: Seen) -> None:
         right = [float((one.argmax(axis=1) == seen.data.labels[outside]).mean()) for one in shares]
         other = [int((shares[0].argmax(axis=1) != one.argmax(axis=1)).sum()) for one in shares[1:]]
         largest = [float(np.abs(shares[0] - one).max()) for one in shares[1:]]
-        print(f"float32 {right[0]:.4f}, strength {exact.strength:g}; answers to float16 {right[1]:.4f}, "
-              f"{other[0]} of {len(outside)} other, largest difference {largest[0]:.1e}; fitted on float16 too "
-              f"{right[2]:.4f}, strength {coarse.strength:g}, {other[1]} other, largest difference {largest[1]:.1e}")  # fmt: skip
+        print(f"float32 {right[0]:.4f}, strength {exact.strength:g}")
+        print(f"answers to float16 {right[1]:.4f}, {other[0]} of {len(outside)} other, by up to {largest[0]:.1e}")
+        print(f"fitted on float16 too {right[2]:.4f}, strength {coarse.strength:g}, {other[1]} other, "
+              f"by up to {largest[1]:.1e}")  # fmt: skip
 
 
 def loader(seen: Seen) -> None:
@@ -160,7 +161,7 @@ def batch_norm(seen: Seen) -> None:
         few = train.subset(np.concatenate([np.flatnonzero(train.labels == one)[:10] for one in range(10)]))
         for rate in (CLASSIC.rate_fine, 1e-4):
             for kind in ("frozen", "train"):
-                classifier = PlantClassifierTransferLearning(10, class_names=classes, batch_norm=kind, seed=seed)  # type: ignore[arg-type]
+                classifier = PlantClassifierTransferLearning(10, class_names=classes, batch_norm=kind, seed=seed)
                 recipe = dataclasses.replace(CLASSIC, rate_fine=rate)
                 classifier.fit(few, recipe=recipe, verbose=0, validation_data=test)
                 lines = {
@@ -168,7 +169,8 @@ def batch_norm(seen: Seen) -> None:
                     for stage in ("frozen", "fine")
                 }
                 path = ", ".join(f"{line['val_accuracy']:.3f}" for line in lines["fine"][::4] + lines["fine"][-1:])
-                print(f"seed {seed}, rate {rate:g}, BatchNorm {kind}: after the head {lines['frozen'][-1]['val_accuracy']:.3f}, "
+                print(f"seed {seed}, rate {rate:g}, BatchNorm {kind}: after the head "
+                      f"{lines['frozen'][-1]['val_accuracy']:.3f}, "
                       f"then {path}; training accuracy {lines['fine'][-1]['accuracy']:.3f}", flush=True)  # fmt: skip
 
 

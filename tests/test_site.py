@@ -104,8 +104,8 @@ def test_the_reference_has_every_public_name(site: Path) -> None:
 def test_the_reference_has_every_command_with_its_options(site: Path) -> None:
     group = typer.main.get_command(app)
     text = (site / "reference/commands/index.html").read_text(encoding="utf-8")
-    for name in group.list_commands(None):  # type: ignore[attr-defined, arg-type]
-        command = group.get_command(None, name)  # type: ignore[attr-defined, arg-type]
+    for name in group.list_commands(None):  # type: ignore[attr-defined]
+        command = group.get_command(None, name)  # type: ignore[attr-defined]
         within = command.list_commands(None) if hasattr(command, "list_commands") else ()
         assert all(f'id="leafgraft-{words}"' in text for words in (name, *(f"{name}-{word}" for word in within)))
         part = text.partition(f'id="leafgraft-{name}"')[2].partition("<h2")[0]

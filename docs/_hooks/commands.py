@@ -17,7 +17,11 @@ MARK = "<!-- every command -->"
 
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     """Put every command in the place of the mark."""
-    return markdown.replace(MARK, "\n".join(all_of(typer.main.get_command(app), "leafgraft"))) if MARK in markdown else markdown
+    return (
+        markdown.replace(MARK, "\n".join(all_of(typer.main.get_command(app), "leafgraft")))
+        if MARK in markdown
+        else markdown
+    )
 
 
 def all_of(group: Any, name: str) -> Iterator[str]:
@@ -34,9 +38,8 @@ def one(command: Any, name: str) -> Iterator[str]:
     yield f"\n{'#' * (name.count(' ') + 1)} {name}\n"
     yield text(command.help)
     context = typer.Context(command, info_name=name)
-    arguments = [table_row(parameter, context) for parameter in command.params if parameter.param_type_name == "argument"]
-    options = [table_row(parameter, context) for parameter in command.params if parameter.param_type_name == "option"]
-    for title, rows in (("Argument", arguments), ("Option", options)):
+    for title in ("Argument", "Option"):
+        rows = [table_row(one, context) for one in command.params if one.param_type_name == title.lower()]
         if rows:
             yield f"\n| {title} | |\n|---|---|"
             yield from rows

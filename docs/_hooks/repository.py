@@ -82,7 +82,8 @@ def uri(path: str) -> str:
 
 def as_page(path: str, code: str) -> str:
     """Code as a page that the search leaves out."""
-    return f"---\nsearch: {{exclude: true}}\n---\n# {path}\n\n````{LANGUAGES.get(Path(path).suffix, 'text')}\n{code}````\n"
+    language = LANGUAGES.get(Path(path).suffix, "text")
+    return f"---\nsearch: {{exclude: true}}\n---\n# {path}\n\n````{language}\n{code}````\n"
 
 
 def placed(path: str, text: str, config: MkDocsConfig) -> File:
