@@ -261,7 +261,7 @@ class Bundle(Answering):
 def load_bundle(path: str | Path, *, batch: int = 1, engine: str = "fp32") -> Bundle:
     """Open a saved classifier to ask; see `Bundle`.
 
-    For example::
+    For example:
 
         load_bundle("run").predict(["photo.jpg"])
     """

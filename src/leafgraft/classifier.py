@@ -45,7 +45,7 @@ Validation = tuple[Photos, Labels] | Photos
 class PlantClassifierTransferLearning:
     """A plant classifier grafted onto an ImageNet ResNet50.
 
-    Call the methods in this order, or `fit`, which does the whole walk::
+    Call the methods in this order, or `fit`, which does the whole walk:
 
         classifier = PlantClassifierTransferLearning(num_classes=10)
         classifier.freeze_base_model()
