@@ -46,9 +46,9 @@ def two_nodes(processors: int = 1) -> Iterator[Any]:
     # Ray's own tools for tests leave 150 MB for objects, where a real node has a third of its memory.
     each = {"num_cpus": processors, "object_store_memory": 10**9}
     cluster = Cluster(initialize_head=True, head_node_args=each | {"include_dashboard": False})
-    cluster.add_node(**each)
-    cluster.wait_for_nodes()
     try:
+        cluster.add_node(**each)
+        cluster.wait_for_nodes()
         yield cluster
     finally:
         cluster.shutdown()
