@@ -43,6 +43,13 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let no test be slow and quick at once, as one in a quick file would be."""
+    both = [item.nodeid for item in items if item.get_closest_marker("slow") and item.get_closest_marker("quick")]
+    if both:
+        raise pytest.UsageError(f"{both[0]} is marked slow and stands among quick ones.")
+
+
 class _ByTraining(LoadFileScheduling):  # type: ignore[misc]
     """Keeps the tests of a file in one process; those of all files that read `trained`, or need a cluster, as well."""
 
