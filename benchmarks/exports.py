@@ -34,8 +34,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"machine": machine(), "rows": rows}
 
 
-def table(found: dict[str, Any]) -> str:
-    """The measurements as a table in Markdown."""
+def table(found: dict[str, Any]) -> list[str]:
+    """The measurements as lines of a table in Markdown."""
     lines = [
         "| format | precision | photos | same first answer | largest difference | accuracy | MB | ms a photo |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
@@ -54,7 +54,7 @@ def table(found: dict[str, Any]) -> str:
     known = [row for row in found["rows"] if row.get("bundle_accuracy") is not None]
     if known:
         lines += ["", f"The bundle itself: {100 * known[0]['bundle_accuracy']:.1f} % of {known[0]['held_out']} photos."]
-    return "\n".join(lines)
+    return lines
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     found = measure(parser.parse_args())
-    print(table(found))
+    print(*table(found), sep="\n")
     print(f"\n{found['machine']['processor']}, {found['machine']['cores']} cores")
 
 

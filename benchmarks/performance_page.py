@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from benchmarks.common import spread
 
 BEGINNING = """# Performance
 
-Written by `python -m benchmarks PHOTOS` from what it measured; ratios are of runs side by side on one machine, as
-median (minimum to maximum). Other machines give other figures: run it on yours. Seconds of whole commands count from
-their start to their end, with the ImageNet weights in the cache and everything else computed anew.
+Written by `python -m benchmarks PHOTOS performance` from what it measured; ratios are of runs side by side on one
+machine, as median (minimum to maximum). Other machines give other figures: run it on yours. Seconds of whole commands
+count from their start to their end, with the ImageNet weights in the cache and everything else computed anew.
 """
 
 TARGETS = {"int8": 4.5, "bf16": 2.3, "fp32": 1.2}
@@ -21,19 +21,27 @@ TARGETS = {"int8": 4.5, "bf16": 2.3, "fp32": 1.2}
 
 def write(results: Path, page: Path) -> None:
     """Put everything that has been measured so far into one page."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+    found = measured(results)
     sections = [BEGINNING]
     for name, section in (
-        ("features", _features), ("recipes", _recipes), ("accuracy", _accuracy), ("again", _again), ("scale", _scale),
-        ("check", _check), ("answers", _answers),
+        ("features", _features), ("recipes", _recipes), ("again", _again), ("scale", _scale), ("check", _check),
+        ("answers", _answers),
     ):  # fmt: skip
         if name in found:
-            sections.append(
-                "\n".join([*section(found[name]), "", f"Machine: {_machine(found[name]['machine'])}."]) + "\n"
-            )
+            sections.append(signed(section(found[name]), found[name]))
     page.write_text("\n".join(sections), encoding="utf-8")
     if "recipes" in found:
         _picture(found["recipes"], page.parent / "images" / "accuracy-against-seconds.png")
+
+
+def measured(results: Path) -> dict[str, Any]:
+    """What there is of measurements, by name."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+
+
+def signed(lines: Iterable[str], found: dict[str, Any]) -> str:
+    """A section, and the machine that its figures are of."""
+    return "\n".join([*lines, "", f"Machine: {_machine(found['machine'])}."]) + "\n"
 
 
 def _machine(machine: dict[str, Any]) -> str:
@@ -92,27 +100,6 @@ def _recipes(found: dict[str, Any]) -> Iterator[str]:
         what = "to its first saved classifier" if key == "first_saved" else "to its end"
         yield f"- `{name}` {what}: {_spread(spread(ratios), 1)} times faster than the literal recipe (goal {goal})."
     yield "\n![Accuracy on held-out photos against seconds](images/accuracy-against-seconds.png)"
-
-
-def _accuracy(found: dict[str, Any]) -> Iterator[str]:
-    titles = {
-        "whole": "Flowers-17, three quarters to train on",
-        "few": "Flowers-17, 10 photos a species to train on",
-        "garden": "the garden, 40 a species",
-        "field": "Flowers-17 far away, among other green, out of focus, 80 down to 16 a species",
-    }
-    yield "## Accuracy after each step of `auto`\n"
-    yield "Mean over seeds, smallest and largest in brackets; a quarter of each species is held out, and nothing is"
-    yield "chosen by it. The probe alone is the recipe `quick`. Without a time limit.\n"
-    yield "| photos | step | accuracy | mean accuracy of the species | seeds |"
-    yield "|---|---|---|---|---|"
-    for name, steps in found["found"].items():
-        for step, figures in steps.items():
-            cells = [
-                f"{100 * one['mean']:.1f} % ({100 * one['min']:.1f}-{100 * one['max']:.1f})"
-                for one in (figures["accuracy"], figures["balanced"])
-            ]
-            yield f"| {titles[name]} | {step} | {cells[0]} | {cells[1]} | {figures['accuracy']['n']} |"
 
 
 def _again(found: dict[str, Any]) -> Iterator[str]:
