@@ -162,8 +162,8 @@ def test_openvino_does_not_report_to_its_maker() -> None:
 
 def test_help_and_answers_load_nothing_heavy() -> None:
     heavy = [
-        "cleanlab", "datasets", "fastapi", "keras", "matplotlib", "mlflow", "onnx", "openvino", "optuna", "pandas", "ray",
-        "scipy", "sklearn", "tensorflow",
+        "cleanlab", "datasets", "fastapi", "keras", "matplotlib", "mlflow", "onnx", "openvino", "optuna", "pandas",
+        "ray", "scipy", "sklearn", "tensorflow",
     ]  # fmt: skip
     code = f"""
 import sys
