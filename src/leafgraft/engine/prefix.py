@@ -122,7 +122,7 @@ def convert(model: Any) -> Any:
     """
     import tensorflow as tf
 
-    from leafgraft._openvino import ov
+    from leafgraft._openvino import converted, ov
 
     signature = [tf.TensorSpec((None, *model.input.shape[1:]), tf.float32, name="photo")]
 
@@ -133,8 +133,7 @@ def convert(model: Any) -> Any:
         outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         return {f"output_{i}": tf.identity(output) for i, output in enumerate(outputs)}
 
-    converted = ov.convert_model(forward)
-    steps = ov.preprocess.PrePostProcessor(converted)
+    steps = ov.preprocess.PrePostProcessor(converted(forward))
     steps.input(0).tensor().set_element_type(ov.Type.u8)
     return steps.build()
 
