@@ -25,7 +25,7 @@ def converted(function: Any) -> Any:
     import tensorflow as tf
     from openvino.frontend.tensorflow import utils
 
-    # OpenVINO looks for TensorFlow's version by `exec("import tensorflow")` and `exec("del tensorflow")`, which has been
-    # a NameError since Python 3.13 (https://peps.python.org/pep-0667/); as of OpenVINO 2026.4.
+    # OpenVINO looks for TensorFlow's version by `exec("import tensorflow")` and `exec("del tensorflow")`, which is a
+    # NameError since Python 3.13 (https://peps.python.org/pep-0667/); as of OpenVINO 2026.4.
     utils.get_environment_setup = lambda framework: {"tensorflow": tf.__version__}
     return ov.convert_model(function)

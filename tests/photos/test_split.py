@@ -157,6 +157,42 @@ def test_too_few_photos_are_counted_species_by_species() -> None:
     copies = [replace(photo, group="the same") for photo in photos({"rose": 9})]
     with pytest.raises(UserError, match=r"rose \(9 photos in 1 group\); .*--test-fraction 0"):
         split(copies, val=0)
+    halves = [replace(photo, group=f"half {i % 2}") for i, photo in enumerate(photos({"rose": 9}))]
+    with pytest.raises(UserError, match=r": rose \(9 photos in 2 groups\); "):
+        split(halves)
+
+
+@pytest.mark.parametrize(("species", "more"), [(10, ""), (11, " and 1 more species"), (40, " and 30 more species")])
+def test_only_ten_of_many_species_with_too_few_photos_are_named(species: int, more: str) -> None:
+    names = [f"kind {i:02}" for i in range(species)]
+    with pytest.raises(UserError) as refused:
+        split(photos(dict.fromkeys(names, 1)))
+    assert f"kind 08 (1 photo), kind 09 (1 photo){more}; add photos" in str(refused.value)
+    assert "kind 10" not in str(refused.value)
+
+
+def test_a_side_of_a_small_species_is_one_photo() -> None:
+    assert sides(split(photos({"rose": 12}), val=0.05, test=0.01), "rose") == {"train": 10, "val": 1, "test": 1}
+
+
+def test_without_fractions_a_seventh_or_so_is_held_out_on_each_side() -> None:
+    assert sides(split(photos({"rose": 100})), "rose") == {"train": 70, "val": 15, "test": 15}
+    assert split(photos({"rose": 100})) == split(photos({"rose": 100}), seed=0)
+
+
+def test_groups_that_reach_over_too_many_species_are_named() -> None:
+    """Each of three groups holds two of three species: the one that is tested on leaves no second for the third."""
+    groups = {"1": "ab", "2": "ac", "3": "bc"}
+    before = [Photo(Path(f"{n}{x}.jpg"), x, sha256=f"{n}{x}", group=n) for n, pair in groups.items() for x in pair]
+    with pytest.raises(
+        UserError, match=r"The groups of [abc] reach over .* none is left for test: .*--test-fraction 0"
+    ):
+        split(before, val=0, test=0.5)
+
+
+def test_photos_of_unknown_content_and_group_are_each_their_own() -> None:
+    before = [Photo(Path(f"{i}.jpg"), "rose") for i in range(10)]
+    assert sides(split(before), "rose") == {"train": 6, "val": 2, "test": 2}
 
 
 def test_a_species_that_is_only_tested_cannot_be_learned() -> None:
@@ -164,7 +200,9 @@ def test_a_species_that_is_only_tested_cannot_be_learned() -> None:
         split([*photos({"rose": 5}), *photos({"tulip": 3}, side="test")], val=0)
 
 
-@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.2), (0.2, -0.1), (0.5, 0.5), (1.0, 0.0), (float("nan"), 0.1)])
+@pytest.mark.parametrize(
+    ("val", "test"), [(-0.1, 0.2), (0.2, -0.1), (0.5, 0.5), (0.8, 0.8), (1.0, 0.0), (float("nan"), 0.1)]
+)
 def test_impossible_fractions_are_refused(val: float, test: float) -> None:
     with pytest.raises(UserError, match="fractions"):
         split(photos({"rose": 10}), val=val, test=test)

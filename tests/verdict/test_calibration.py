@@ -126,3 +126,18 @@ def test_photos_stand_in_the_bin_of_their_probability() -> None:
     assert found.count == (2, 1)
     assert found.accuracy == (0.5, 1.0)
     assert found.confidence == pytest.approx((0.575, 0.9))
+
+
+def test_the_temperature_is_the_likeliest_under_a_belief_in_one_and_stays_in_its_range() -> None:
+    """The belief is a normal one of the logarithm, with a spread of a half; found here by trying all."""
+    chance = np.random.default_rng(0)
+    truth = np.repeat(np.arange(3), 4)
+    shares = softmax(chance.normal(size=(12, 3)) + 1.5 * np.eye(3)[truth])
+    tried = np.linspace(-2, 2, 4001)
+    of_truth = [tempered(shares, float(np.exp(t)))[np.arange(12), truth].astype(np.float64) for t in tried]
+    best = tried[np.argmin([2 * t**2 - np.log(one).sum() for t, one in zip(tried, of_truth, strict=True)])]
+    assert np.log(temperature(truth, shares)) == pytest.approx(best, abs=2e-3)
+    sure = np.tile(np.array([[1, 0, 0]], np.float32), (10_000, 1))  # always, and wrong two times of three
+    assert temperature(np.arange(10_000) % 3, sure) == pytest.approx(20.0, rel=1e-3)
+    timid = np.tile(np.array([[0.36, 0.32, 0.32]], np.float32), (10_000, 1))  # and always right
+    assert temperature(np.zeros(10_000, np.int64), timid) == pytest.approx(0.05, rel=1e-3)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leafgraft.verdict.metrics import ECE_BINS, LEAST_PROBABILITY, bin_of
+from leafgraft.verdict.metrics import ECE_BINS, bin_of
 
 RANGE = (0.05, 20.0)
 """Between these the temperature is searched."""
@@ -30,11 +30,14 @@ def temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -
         Above 1 for a classifier that is too sure of itself, below 1 for one that is too timid.
     """
     from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    logits = _logits(probabilities)
 
     def loss(logarithm: float) -> float:
-        shares = tempered(probabilities, float(np.exp(logarithm)))
-        of_truth = np.maximum(shares[np.arange(len(labels)), labels], LEAST_PROBABILITY)
-        return float(0.5 * (logarithm / SPREAD) ** 2 - np.log(of_truth.astype(np.float64)).sum())
+        # Of logarithms: probabilities that round to 0 would look alike at many temperatures, and hide the way.
+        of_truth = log_softmax(logits / np.exp(logarithm), axis=1)[np.arange(len(labels)), labels]
+        return float(0.5 * (logarithm / SPREAD) ** 2 - of_truth.sum())
 
     found = minimize_scalar(loss, bounds=np.log(RANGE), method="bounded", options={"xatol": 1e-4})
     # Where all temperatures are as good, as with photos that are all named with certainty, nothing is to be changed.
@@ -55,10 +58,15 @@ def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[
     """
     if temperature == 1.0:
         return probabilities
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny).astype(np.float64)) / temperature
+    logits = _logits(probabilities) / temperature
     shares = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     result: NDArray[np.float32] = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
     return result
+
+
+def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    logits: NDArray[np.float64] = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny).astype(np.float64))
+    return logits
 
 
 @dataclass(frozen=True)
