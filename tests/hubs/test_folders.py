@@ -21,6 +21,7 @@ LABELS = st.lists(st.one_of(st.text(max_size=300), NEAR), unique=True, max_size=
 @example(["Rose", "rose", "ROSE", "rose (2)"])
 @example(["a/b", "a\\b", "a:b", "a_b"])
 @example(["é", "e\u0301", "É"])
+@example([" .0", ". .0", " "])
 @example(["con", "CON", "_con", "nul.txt", "", ".", ".."])
 @example(["\ud800", "\udfff", "x" * 400, "x" * 401])
 def test_different_labels_have_folders_that_every_system_keeps_apart(labels: list[str]) -> None:

@@ -39,10 +39,10 @@ class Folders:
 
 def plain_name(label: str) -> str:
     """A label if it may be a folder's name on Linux, macOS and Windows alike, else something like it that may."""
-    name = _FORBIDDEN.sub("_", normalize("NFC", label))
+    name = _FORBIDDEN.sub("_", normalize("NFC", label)).strip(" ")
     if name.startswith("."):
         name = "_" + name[1:]  # or it would be hidden
     while len(name.encode()) > LONGEST:
         name = name[:-1]
-    name = name.strip(" ").rstrip(". ")
+    name = name.rstrip(". ")
     return f"_{name}" if not name or _RESERVED.fullmatch(name) else name
