@@ -1,12 +1,13 @@
 """Runs notebooks from top to bottom, each in a fresh kernel of this interpreter and a folder of its own.
 
-    python tests/notebook_run.py NOTEBOOK...    keeps what they print and draw in them; bash script/notebooks calls it
+As a program it keeps what they print and draw in them; script/notebooks calls it.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ PATIENCE = 600
 """Seconds that a cell may take."""
 
 
-def executed(path: Path, *, cells: int | None = None) -> Any:
-    """A notebook as it is after all of its cells, or the first ones, have run; an error in one is raised."""
+def executed(path: Path, *, beyond: Sequence[str] = ()) -> Any:
+    """A notebook as it is after all of its cells have run, and code beyond it; an error in one is raised."""
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells = notebook.cells[:cells]
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in beyond]
     with tempfile.TemporaryDirectory() as folder:
         kernel = AsyncKernelManager(
             # Without folders of kernels there is one, which is this interpreter.
@@ -35,7 +36,7 @@ def executed(path: Path, *, cells: int | None = None) -> Any:
         )
         place = {"metadata": {"path": folder}}
         client = NotebookClient(notebook, km=kernel, timeout=PATIENCE, resources=place, record_timing=False)
-        client.execute()
+        client.execute(cleanup_kc=True)  # it leaves a manager that it was given alone otherwise
     return notebook
 
 

@@ -34,8 +34,8 @@ def name_of(page: Path) -> str:
 
 
 def twin(page: Path) -> Path:
-    """The same page in Russian."""
-    return page.with_suffix(".ru.md")
+    """The same page or notebook in Russian."""
+    return page.with_suffix(f".ru{page.suffix}")
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +134,8 @@ def test_the_russian_twin_shows_the_same_commands_and_links(page: Path) -> None:
 
     assert shown(ours) == shown(theirs)
     assert len(re.findall(r"^#+ ", ours, re.MULTILINE)) == len(re.findall(r"^#+ ", theirs, re.MULTILINE))
-    wanted = [
-        path.removesuffix(".md") + ".ru.md" if (page.parent / path).resolve() in TRANSLATED else path
-        for path in linked(ours)
-    ]
-    assert linked(theirs) == sorted(wanted)
+    twins = [(path, twin(Path(path))) for path in linked(ours)]
+    assert linked(theirs) == sorted(str(other) if (page.parent / other).exists() else path for path, other in twins)
 
 
 def test_no_russian_page_is_without_its_english_one() -> None:
